@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+# SPDX-FileCopyrightText: The molt authors
+# Compiler options of all targets, and the sanitizer and hostile switches.
+
+set(MOLT_SANITIZER "" CACHE STRING "address,undefined or thread")
+option(MOLT_HOSTILE "Tiny tables and swaps at every chance" OFF)
+option(MOLT_WERROR "Warnings are errors" OFF)
+
+add_compile_options(
+    -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition
+    -Wundef -Wformat=2 -Wvla -Wwrite-strings -Wimplicit-fallthrough -Wcast-qual
+    -fno-omit-frame-pointer -fstack-clash-protection)
+add_compile_definitions(_GNU_SOURCE)
+if(MOLT_WERROR)
+    add_compile_options(-Werror)
+endif()
+if(MOLT_SANITIZER)
+    add_compile_options(-fsanitize=${MOLT_SANITIZER} -fno-sanitize-recover=all)
+    add_link_options(-fsanitize=${MOLT_SANITIZER})
+endif()
+if(MOLT_HOSTILE)
+    add_compile_definitions(MOLT_HOSTILE=1)
+endif()

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+/*
+ * What a module's image shows to the host: the descriptor and the tables that
+ * it leads to. Authors use the macros of <molt/molt.h>; the build appends
+ * MOLT_MODULE_DESCRIPTOR() to the module's first translation unit.
+ *
+ * Invariant: everything here is constant data of the image, except the words
+ * of section molt_tags, which the host fills once, before any code of the
+ * image runs. Tables start with their size and grow only at the end.
+ */
+#ifndef MOLT_ABI_H
+#define MOLT_ABI_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MOLT_ABI_VERSION 1
+#define MOLT_MODULE_MAGIC UINT64_C(0x656c75646f6d746d) /* "mtmodule" */
+
+/* Dynamic symbol of the descriptor; looked up in the image's own handle. */
+#define MOLT_MODULE_SYMBOL "molt$module"
+
+/* A block type as the host knows it; opaque to modules. */
+struct molt_type;
+
+/* One word of section molt_tags: before load 0, afterwards the type object.
+ * The member `of` exists for its type in the debug info alone. */
+#define MOLT_TAG_UNION_(T)                                                                         \
+    union {                                                                                        \
+        const struct molt_type *type;                                                              \
+        __typeof__(T) *of;                                                                         \
+    }
+#define MOLT_TAG_ATTR_ __attribute__((used, section("molt_tags"), aligned(8)))
+
+typedef void (*molt_any_fn)(void);
+
+enum molt_handler_kind {
+    MOLT_HANDLER_NONE = 0,
+    MOLT_HANDLER_CALL = 1, /* int fn(S *, T *, struct molt_from *) */
+    MOLT_HANDLER_CAST = 2, /* int fn(S *, T *) */
+};
+
+/* A message handler. @type is T as written, e.g. "struct next"; the build
+ * checks it, and @fn's parameters, against the debug info. */
+struct molt_handler {
+    const char *type;
+    uint32_t size;
+    uint32_t kind;
+    molt_any_fn fn;
+};
+
+/* A migration: int fn(const OLD *, S *), from the old state layout OLD. */
+struct molt_change {
+    const char *type;
+    uint32_t size;
+    uint32_t reserved;
+    molt_any_fn fn;
+};
+
+#define MOLT_HANDLERS_MAX 24
+#define MOLT_CHANGES_MAX 4
+
+/* A server behaviour: what MOLT_SERVER() emits into section molt_servers. S is
+ * the state's type. Any function may be NULL. */
+struct molt_server {
+    uint32_t size; /* sizeof(struct molt_server) of the module's headers */
+    uint32_t state_size;
+    const char *name;
+    const char *state; /* S as written */
+    molt_any_fn init;       /* int fn(S *, const A *): A is the spawn argument */
+    molt_any_fn terminate;  /* void fn(S *, int reason) */
+    molt_any_fn on_ready;   /* int fn(S *, int fd, unsigned events) */
+    molt_any_fn on_timeout; /* int fn(S *) */
+    molt_any_fn on_other;   /* int fn(S *, const char *type, void *message) */
+    struct molt_change change[MOLT_CHANGES_MAX];
+    struct molt_handler on[MOLT_HANDLERS_MAX];
+};
+
+/* A child of a supervisor. */
+enum molt_restart { MOLT_PERMANENT = 0, MOLT_TRANSIENT = 1, MOLT_TEMPORARY = 2 };
+
+struct molt_child {
+    const char *id;     /* unique in its supervisor; also the registered name */
+    const char *server; /* name of the server behaviour */
+    int (*arg)(void **ret_arg); /* makes the spawn argument (a block), or NULL */
+    uint32_t restart;   /* enum molt_restart */
+    uint32_t reserved;
+};
+
+#define MOLT_CHILDREN_MAX 16
+
+/* A one_for_one supervisor: what MOLT_SUPERVISOR() emits into section
+ * molt_supervisors. More than @intensity restarts in @period_ms end it. */
+struct molt_supervisor {
+    uint32_t size;
+    uint32_t intensity; /* 0: the default, 3 */
+    uint32_t period_ms; /* 0: the default, 5000 */
+    uint32_t reserved;
+    const char *name;
+    struct molt_child child[MOLT_CHILDREN_MAX];
+};
+
+/* A typed table that a module offers to others, found through the world by
+ * its kind (e.g. "http.routes"): an element of section molt_extensions. */
+struct molt_extension {
+    const char *kind;
+    const void *data;
+};
+
+/* The descriptor. Ranges are [start, end); NULL where a section is absent. */
+struct molt_module {
+    uint64_t magic;
+    uint32_t abi;
+    uint32_t size;
+    const char *name;
+    uint64_t *tags, *tags_end;
+    const struct molt_server *servers, *servers_end;
+    const struct molt_supervisor *supervisors, *supervisors_end;
+    const struct molt_extension *extensions, *extensions_end;
+};
+
+/* Kinds of extension that the host itself reads: int fn(void), void fn(void). */
+#define MOLT_EXT_ON_LOAD "molt.on_load"
+#define MOLT_EXT_ON_ABANDON "molt.on_abandon"
+
+#define MOLT_SECTION_EDGE_(type, section)                                                          \
+    extern type __start_##section[] __attribute__((weak, visibility("hidden")));                   \
+    extern type __stop_##section[] __attribute__((weak, visibility("hidden")))
+
+#define MOLT_MODULE_DESCRIPTOR(module_name)                                                        \
+    MOLT_SECTION_EDGE_(uint64_t, molt_tags);                                                       \
+    MOLT_SECTION_EDGE_(const struct molt_server, molt_servers);                                    \
+    MOLT_SECTION_EDGE_(const struct molt_supervisor, molt_supervisors);                            \
+    MOLT_SECTION_EDGE_(const struct molt_extension, molt_extensions);                              \
+    extern const struct molt_module molt_module_descriptor_                                        \
+        __asm__(MOLT_MODULE_SYMBOL) __attribute__((visibility("default")));                        \
+    const struct molt_module molt_module_descriptor_ __attribute__((used)) = {                     \
+        .magic = MOLT_MODULE_MAGIC,                                                                \
+        .abi = MOLT_ABI_VERSION,                                                                   \
+        .size = sizeof(struct molt_module),                                                        \
+        .name = module_name,                                                                       \
+        .tags = __start_molt_tags,                                                                 \
+        .tags_end = __stop_molt_tags,                                                              \
+        .servers = __start_molt_servers,                                                           \
+        .servers_end = __stop_molt_servers,                                                        \
+        .supervisors = __start_molt_supervisors,                                                   \
+        .supervisors_end = __stop_molt_supervisors,                                                \
+        .extensions = __start_molt_extensions,                                                     \
+        .extensions_end = __stop_molt_extensions,                                                  \
+    }
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+/*
+ * The runtime: workers, processes, and what the upgrade layer needs of them.
+ *
+ * A process is idle, queued, running, suspended inside a callback (it then
+ * holds a stack and its world), claimed by the executor, or dead. Exactly one
+ * thread at a time touches a process's blocks: the worker that runs it, or
+ * the executor that claimed it.
+ *
+ * Threads: the functions here are for the executor thread (whoever stages and
+ * commits) unless said otherwise.
+ */
+#ifndef MOLT_RUNTIME_RUNTIME_H
+#define MOLT_RUNTIME_RUNTIME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <molt/host.h>
+#include <molt/molt.h>
+
+#include "base/log.h"
+#include "code/code.h"
+
+struct molt_runtime;
+
+struct molt_runtime_config {
+    struct molt_code *code;
+    unsigned workers;   /* 0: one per core that this OS process may run on */
+    size_t stack_bytes; /* 0: 256 KiB */
+    struct molt_sink sink;
+    molt_config_fn *config_get;
+    void *config_user;
+};
+
+int molt_runtime_new(const struct molt_runtime_config *config, struct molt_runtime **ret,
+                     struct molt_error *err);
+/* Start the workers; then the supervisor @root (may be NULL) of the current
+ * world. */
+int molt_runtime_start(struct molt_runtime *rt, const char *root, struct molt_error *err);
+/* Stop children in reverse order (terminate runs), then the workers. */
+int molt_runtime_stop(struct molt_runtime *rt, int timeout_ms);
+void molt_runtime_free(struct molt_runtime *rt);
+
+/* ---- processes ---------------------------------------------------------- */
+
+enum molt_process_state {
+    MOLT_PROCESS_IDLE,
+    MOLT_PROCESS_QUEUED,
+    MOLT_PROCESS_RUNNING,
+    MOLT_PROCESS_SUSPENDED,
+    MOLT_PROCESS_CLAIMED,
+};
+
+struct molt_process_info {
+    molt_pid pid;
+    const char *name;   /* registered name or "" */
+    const char *server; /* behaviour */
+    const struct molt_version *version; /* that its running or suspended callback is
+                                           in, else NULL */
+    uint64_t world;     /* id of the same, 0 if none */
+    enum molt_process_state state;
+    const char *waiting_for; /* "call counter", "sleep", "" */
+    size_t mailbox;     /* messages */
+    size_t bytes;       /* blocks and mailbox */
+    uint64_t callbacks; /* run so far */
+    const struct molt_type *state_type;
+    molt_pid parent;
+};
+
+/* Each process, from any thread; not one consistent instant. */
+int molt_runtime_each_process(struct molt_runtime *rt,
+                              void (*fn)(void *user, const struct molt_process_info *),
+                              void *user);
+
+/* On the operator's word: end @pid at once, also if suspended; terminate does
+ * not run, blocks are freed. A running callback is waited for. MOLT_EDEAD. */
+int molt_runtime_kill(struct molt_runtime *rt, molt_pid pid);
+
+/* Pids of the processes whose suspended callback holds @world (any world older
+ * than @before_world if NULL). Returns how many there are; stores at most @n. */
+size_t molt_runtime_stragglers(struct molt_runtime *rt, const struct molt_world *world,
+                               uint64_t before_world, molt_pid *ret_pids, size_t n);
+
+/* For molt_code_reclaim(): looks for words into @ranges in the blocks of every
+ * process, mailbox, timer and reply, in suspended stacks. Names what it finds:
+ * "process 12 'counter': struct counter.on_tick". Blocks whose types may not
+ * point cost nothing. Runs beside the workers: each process is claimed while
+ * it is looked at, and what is sent meanwhile is looked at by its sender. */
+int molt_runtime_scan(void *runtime, const struct molt_range *ranges, size_t n,
+                      molt_pin_fn *report, void *report_user);
+
+/* ---- upgrades ----------------------------------------------------------- */
+
+/* What has to happen to processes before @new_world may become current. */
+struct molt_conversion {
+    struct molt_world *old_world, *new_world;
+    size_t n_servers;
+    int *server_ids; /* whose state layout changes, through change[change_index] */
+    size_t *change_indexes;
+    size_t n_types;
+    const struct molt_type **gone_types; /* message layouts that the new world can't
+                                            take: no mailbox may hold one */
+};
+
+struct molt_conversion_result {
+    size_t n_processes; /* converted */
+    size_t n_redone;    /* of them, because they ran meanwhile */
+    uint64_t held_ns;   /* from hold to release */
+};
+
+/* Convert on the side: while everything serves, run the change function for
+ * each process of the listed servers that is between callbacks, keeping the
+ * result beside its state. Fails with MOLT_ECHANGE naming process and code;
+ * nothing has changed then. */
+int molt_runtime_prepare(struct molt_runtime *rt, const struct molt_conversion *conv,
+                         struct molt_error *err);
+
+/* Hold the processes of the listed servers between callbacks (their mail
+ * queues up, others go on), redo those that ran since they were prepared, and
+ * check that nobody is suspended in an old callback of them and no mailbox
+ * holds a gone layout. Until @deadline_ms from now it lets go and tries again;
+ * then MOLT_ETIMEDOUT, naming whom it waited for, and nothing is held. */
+int molt_runtime_hold(struct molt_runtime *rt, const struct molt_conversion *conv,
+                      int deadline_ms, struct molt_error *err);
+
+/* After the commit: the prepared states become current, old ones are freed,
+ * the held processes go on. */
+void molt_runtime_adopt(struct molt_runtime *rt, const struct molt_conversion *conv,
+                        struct molt_conversion_result *ret);
+
+/* Before the commit, on failure: drop what was prepared, let go. Idempotent. */
+void molt_runtime_unprepare(struct molt_runtime *rt, const struct molt_conversion *conv);
+
+/* Live processes of a server id; for refusing a delete. */
+size_t molt_runtime_count(struct molt_runtime *rt, int server_id);
+
+struct molt_runtime_stats {
+    size_t n_processes, n_workers, n_stacks;
+    uint64_t callbacks, messages, crashes, restarts;
+};
+void molt_runtime_stats(struct molt_runtime *rt, struct molt_runtime_stats *ret);
+
+#endif
