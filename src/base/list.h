@@ -17,7 +17,7 @@ struct molt_list {
 };
 
 #define molt_container_of(ptr, type, member)                                                       \
-    ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+    ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 /* The body may unlink the node at hand. */
 #define molt_list_each(node, tmp, head)                                                            \
