@@ -6,9 +6,9 @@
  * A thunk loads the running thread's world table (molt_world, initial-exec
  * TLS), its own slot index (a data word that the host filled), and jumps
  * through the table. It has no frame. The agent generates the text of
- * interface objects from molt_thunk_asm(); slots that a world doesn't define
- * hold molt_thunk_undef, threads without a world use a table of
- * molt_thunk_outside. See docs/design/worlds.md for why, with measurements.
+ * interface objects; slots that a world doesn't define hold molt_thunk_undef,
+ * threads without a world use a table of molt_thunk_outside. See
+ * docs/design/worlds.md for why, with measurements.
  *
  * Threads: molt_world is the calling thread's own.
  */
@@ -19,29 +19,37 @@
 #include <stdint.h>
 
 /* Slots that a table has room for, and how many fit into one page. */
-#define MOLT_SLOTS_MAX 65536
-#define MOLT_SLOTS_PER_PAGE (4096 / sizeof(void *))
+#define MOLT_SLOTS_MAX 65536u
+#define MOLT_SLOTS_PER_PAGE (4096u / sizeof(void *))
 
 /* The running thread's table; never NULL. Part of the ABI of interface
  * objects, hence exported. */
-extern __thread void **molt_world __attribute__((tls_model("initial-exec")));
+extern __thread void **molt_world __attribute__((tls_model("initial-exec"), visibility("default")));
 
-/* Table for threads without a world; every slot is molt_thunk_outside. */
+/* Table for threads without a world: molt_thunk_outside in each slot that
+ * molt_thunk_outside_fill() was called for. */
 void **molt_thunk_outside_table(void);
 
-/* Stubs: callee of any signature. They find the slot in the scratch register
- * that thunks load it into, call molt_thunk_failed() and return all zeroes,
- * unless that function does not return. */
+/* Make slots [from, to) of that table usable. Before a thunk of theirs is
+ * visible; callers serialise. */
+void molt_thunk_outside_fill(size_t from, size_t to);
+
+/* Stubs: callees of any signature, see x86_64/thunk.S. */
 void molt_thunk_undef(void);
 void molt_thunk_outside(void);
 
-/* What the stubs call; set once by the code layer. @is_outside: the thread has
- * no world. It may leave the stack for good. */
-typedef void molt_thunk_failed_fn(uint32_t slot, int is_outside);
+/* What a failed call does: called with the slot and whether the thread had no
+ * world (else the world doesn't define the slot). May leave the stack for
+ * good. If it returns, *ret_bytes is the size of the struct that the function
+ * returns in memory, 0 if it returns in registers. */
+typedef void molt_thunk_failed_fn(uint32_t slot, int is_outside, size_t *ret_bytes);
+
+/* Process-wide, because the calling thread may belong to no host. The first
+ * setter wins; setting the same function again is fine. */
 void molt_thunk_on_failed(molt_thunk_failed_fn *fn);
 
-/* One entry of an interface object's table, symbol molt$interface. The object
- * has no relocations but to itself. */
+/* The table of an interface object, its dynamic symbol molt$interface. The
+ * object has no relocations but to itself and to molt_world. */
 #define MOLT_INTERFACE_SYMBOL "molt$interface"
 #define MOLT_INTERFACE_MAGIC UINT64_C(0x6563616665746d6d)
 struct molt_interface_entry {
@@ -54,7 +62,7 @@ struct molt_interface {
     uint64_t magic;
     uint32_t abi; /* MOLT_ABI_VERSION */
     uint32_t count;
-    uint32_t *slots; /* [count], written by the host */
+    uint32_t *slots;                      /* [count], written by the host */
     struct molt_interface_entry *entries; /* [count] */
 };
 
