@@ -110,8 +110,8 @@ struct molt_world *molt_participant_advance(struct molt_participant *p);
 
 /* World boundary: the participant is in the current world afterwards, and the
  * thread's thunks go there. Valid until its next boundary or offline call. */
-static inline struct molt_world *molt_participant_boundary(
-    struct molt_participant *p, _Atomic(struct molt_world *) *current)
+static inline struct molt_world *molt_participant_boundary(struct molt_participant *p,
+                                                           _Atomic(struct molt_world *) *current)
 {
     /* Acquire: pairs with the release store of molt_stage_commit(). */
     struct molt_world *now = atomic_load_explicit(current, memory_order_acquire);
@@ -224,8 +224,8 @@ typedef void molt_pin_fn(void *user, const struct molt_range *range, const char 
 /* Asks whether anything outside the code table still leads into one of the
  * ranges (sorted by lo); calls @report for what it finds. Returns the number of
  * pins, or a negative code if it couldn't look everywhere. */
-typedef int molt_scan_fn(void *user, const struct molt_range *ranges, size_t n,
-                         molt_pin_fn *report, void *report_user);
+typedef int molt_scan_fn(void *user, const struct molt_range *ranges, size_t n, molt_pin_fn *report,
+                         void *report_user);
 
 /* Free worlds that nobody is in, then unload the images of no world that @scan
  * (may be NULL: nothing can lead there) finds no pin for. Returns the number
@@ -239,16 +239,16 @@ struct molt_version_info {
     const uint8_t *build_id;
     size_t build_id_len;
     uintptr_t base;
-    size_t bytes;          /* mapped */
+    size_t bytes; /* mapped */
     bool is_current;
-    const char *path;      /* what gdb and perf see */
-    const char *why;       /* for old ones: pins by name, "; " between */
-    uint64_t loaded_ms;    /* monotonic */
+    const char *path;   /* what gdb and perf see */
+    const char *why;    /* for old ones: pins by name, "; " between */
+    uint64_t loaded_ms; /* monotonic */
 };
 struct molt_world_info {
     uint64_t id;
     uint64_t age_ms;
-    size_t bytes;       /* what only this world keeps: table and old images */
+    size_t bytes; /* what only this world keeps: table and old images */
     bool is_current;
     unsigned long n_holds;
     const char *owners; /* participants in it: "worker 0, thread feed" */

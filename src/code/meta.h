@@ -50,8 +50,8 @@ struct molt_meta_type {
     char *name; /* as a person writes it: "struct next" */
     uint64_t hash;
     uint64_t shape;
-    uint32_t size;        /* bytes of one element */
-    bool is_from_header;  /* one layout per world */
+    uint32_t size;       /* bytes of one element */
+    bool is_from_header; /* one layout per world */
     size_t n_ptrs;
     struct molt_meta_ptr *ptrs; /* ascending offsets, inside size */
 };
@@ -75,8 +75,8 @@ struct molt_meta_change {
 
 struct molt_meta_server {
     char *name;
-    uint32_t state_type;  /* index into types, never NONE */
-    uint32_t init_type;   /* type of the spawn argument or NONE */
+    uint32_t state_type; /* index into types, never NONE */
+    uint32_t init_type;  /* type of the spawn argument or NONE */
     size_t n_handlers;
     uint32_t *handler_types; /* in the order of molt_server.on */
     size_t n_changes;
@@ -96,9 +96,9 @@ struct molt_meta {
     struct molt_meta_symbol *imports;
     struct molt_meta_header *headers;
     struct molt_meta_type *types;
-    uint32_t *tags; /* type index of each word of section molt_tags, or NONE */
+    uint32_t *tags;                   /* type index of each word of section molt_tags, or NONE */
     struct molt_meta_server *servers; /* in the order of section molt_servers */
-    char **pins; /* imports that hand out code addresses: "pthread_create" */
+    char **pins;                      /* imports that hand out code addresses: "pthread_create" */
     size_t n_globals;
     char **globals; /* mutable globals that aren't marked fresh */
 };
@@ -120,8 +120,7 @@ int molt_meta_encode(const struct molt_meta *meta, struct molt_buf *out);
 
 /* Decode; every count, index, offset and string is checked. The result owns
  * its memory. MOLT_EFORMAT, MOLT_ENOMEM. */
-int molt_meta_decode(const void *bytes, size_t len, struct molt_meta **ret,
-                     struct molt_error *err);
+int molt_meta_decode(const void *bytes, size_t len, struct molt_meta **ret, struct molt_error *err);
 
 /* Allocate an empty meta; free one, whoever built it (all members malloc'd). */
 struct molt_meta *molt_meta_new(void);
