@@ -3,11 +3,13 @@
 /*
  * The protocol between agent and host, over a unix stream socket.
  *
- * A frame is a header of 16 bytes and a payload (encodings: base/buf.h). The
- * agent sends requests; the host answers each with MOLT_FRAME_REPLY of the same
- * id, in order, and sends events (id 0) at any time. A frame may carry one
- * descriptor (SCM_RIGHTS, with its first byte). Whatever doesn't decode ends
- * the connection, never the host.
+ * A frame is a header of 16 bytes and a payload (encodings: base/buf.h):
+ * u32 mark, u32 type (bit 31: a descriptor comes with it), u32 id, u32 length
+ * of the payload. The agent sends requests; the host answers each with
+ * MOLT_FRAME_REPLY of the same id, in order, and sends events (id 0) at any
+ * time. A frame may carry one descriptor (SCM_RIGHTS, with its first byte).
+ * Whatever doesn't decode ends the connection, never the host. A second agent
+ * gets a reply with id 0 and MOLT_EBUSY, and the end of its connection.
  *
  * Reply payload: i32 code (as u32); if negative: str text; else the payload
  * named below.
@@ -26,6 +28,9 @@
 
 #define MOLT_PROTOCOL_VERSION 1
 #define MOLT_FRAME_MAX (64u << 20) /* bytes of payload */
+#define MOLT_FRAME_HEADER 16       /* bytes */
+#define MOLT_FRAME_MARK 0x746c6f6du /* "molt", little-endian */
+#define MOLT_FRAME_HAS_FD 0x80000000u
 
 enum molt_frame_type {
     MOLT_FRAME_REPLY = 1,
@@ -78,6 +83,10 @@ struct molt_frame {
     int fd; /* -1, or the receiver's to close */
 };
 
+/* Write the header of a frame into @header. Async-signal-safe. */
+void molt_frame_header(uint8_t header[MOLT_FRAME_HEADER], uint32_t type, uint32_t id,
+                       uint32_t len, int has_fd);
+
 struct molt_conn; /* one end of a connection */
 
 /* Takes over @fd, which it makes non-blocking. */
@@ -85,8 +94,15 @@ int molt_conn_new(int fd, struct molt_conn **ret);
 void molt_conn_free(struct molt_conn *conn);
 int molt_conn_fd(const struct molt_conn *conn);
 
-/* Send a frame whole, waiting if the socket is full. @fd < 0: none; else it is
- * borrowed. MOLT_ECLOSED, MOLT_EIO, MOLT_ENOMEM. */
+/* How long a peer may leave the socket full before it counts as gone; 30 s
+ * unless set. */
+void molt_conn_set_stall(struct molt_conn *conn, int stall_ms);
+
+/* Send a frame whole, waiting if the socket is full; what arrives meanwhile is
+ * kept for molt_conn_receive(), so two peers that send at once don't wait for
+ * each other. @fd < 0: none; else it is borrowed. MOLT_ECLOSED, MOLT_EIO,
+ * MOLT_ENOMEM, MOLT_ELIMIT (too long); the connection can only be freed after
+ * one of the first three. */
 int molt_conn_send(struct molt_conn *conn, uint32_t type, uint32_t id, const void *payload,
                    size_t len, int fd);
 

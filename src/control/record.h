@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+/*
+ * What the replies and events of the protocol carry, as structures: the host
+ * writes them, the agent reads them. Layouts: control/protocol.h.
+ *
+ * Reading checks every bound: what doesn't decode is MOLT_EFORMAT, and nothing
+ * is returned. Strings of a record are malloc'd and never NULL.
+ *
+ * Threads: pure.
+ */
+#ifndef MOLT_CONTROL_RECORD_H
+#define MOLT_CONTROL_RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/sha256.h"
+
+struct molt_code_config;
+struct molt_version_info;
+struct molt_world_info;
+struct molt_iface_info;
+struct molt_process_info;
+struct molt_upgrade_result;
+struct molt_runtime_stats;
+
+#define MOLT_RECORD_BUILD_ID_MAX 64
+
+struct molt_version_record {
+    char *module;
+    uint32_t number;
+    uint8_t digest[MOLT_SHA256_BYTES];
+    uint8_t build_id[MOLT_RECORD_BUILD_ID_MAX];
+    size_t build_id_len;
+    uint64_t base, bytes;
+    bool is_current;
+    char *path, *why;
+    uint64_t age_ms;
+};
+
+struct molt_world_record {
+    uint64_t id, age_ms, bytes;
+    bool is_current;
+    uint64_t n_holds;
+    char *owners;
+};
+
+struct molt_process_record {
+    uint64_t pid;
+    char *name, *server, *version;
+    uint64_t world;
+    uint32_t state; /* enum molt_process_state */
+    char *waiting_for;
+    uint64_t mailbox, bytes, callbacks, parent;
+};
+
+struct molt_iface_record {
+    char *module, *name;
+    uint64_t sig;
+    uint32_t slot;
+};
+
+struct molt_stats_record {
+    uint64_t processes, workers, stacks, callbacks, messages, crashes, restarts;
+    uint64_t rss_bytes, uptime_ms;
+};
+
+struct molt_change_record {
+    char *module;
+    uint32_t old_number, new_number; /* 0: added, deleted */
+};
+
+struct molt_upgrade_record {
+    uint64_t world;
+    size_t n_changes;
+    struct molt_change_record *changes;
+    uint32_t n_processes, n_redone;
+    uint64_t stage_ns, check_ns, wait_ns, switch_ns, held_ns;
+};
+
+#define MOLT_CRASH_FRAMES_MAX 48
+
+struct molt_crash_frame {
+    char *module; /* "": code of the host itself, or unknown */
+    uint32_t number;
+    uint64_t offset;
+};
+
+struct molt_crash_record {
+    uint32_t signal;
+    uint64_t address, pid;
+    size_t n_frames;
+    struct molt_crash_frame *frames;
+};
+
+/* Append one record. @now_ms: the monotonic clock, for ages. */
+void molt_record_put_version(struct molt_buf *buf, const struct molt_version_info *v,
+                             uint64_t now_ms);
+void molt_record_put_world(struct molt_buf *buf, const struct molt_world_info *w);
+void molt_record_put_process(struct molt_buf *buf, const struct molt_process_info *p);
+void molt_record_put_iface(struct molt_buf *buf, const struct molt_iface_info *i);
+void molt_record_put_upgrade(struct molt_buf *buf, const struct molt_upgrade_result *r,
+                             uint64_t stage_ns);
+void molt_record_put_stats(struct molt_buf *buf, const struct molt_runtime_stats *s,
+                           uint64_t rss_bytes, uint64_t uptime_ms);
+
+/* Read a whole payload (without the reply's code). Lists are malloc'd. */
+int molt_record_get_versions(const void *bytes, size_t len, struct molt_version_record **ret,
+                             size_t *ret_n);
+int molt_record_get_worlds(const void *bytes, size_t len, struct molt_world_record **ret,
+                           size_t *ret_n);
+int molt_record_get_processes(const void *bytes, size_t len, struct molt_process_record **ret,
+                              size_t *ret_n);
+int molt_record_get_ifaces(const void *bytes, size_t len, struct molt_iface_record **ret,
+                           size_t *ret_n);
+int molt_record_get_upgrade(const void *bytes, size_t len, struct molt_upgrade_record *ret);
+int molt_record_get_stats(const void *bytes, size_t len, struct molt_stats_record *ret);
+int molt_record_get_crash(const void *bytes, size_t len, struct molt_crash_record *ret);
+
+void molt_record_free_versions(struct molt_version_record *list, size_t n);
+void molt_record_free_worlds(struct molt_world_record *list, size_t n);
+void molt_record_free_processes(struct molt_process_record *list, size_t n);
+void molt_record_free_ifaces(struct molt_iface_record *list, size_t n);
+void molt_record_fini_upgrade(struct molt_upgrade_record *record);
+void molt_record_fini_crash(struct molt_crash_record *record);
+
+/* "idle", "queued", ...; "?" for values outside enum molt_process_state. */
+const char *molt_record_process_state(uint32_t state);
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+#include "control/record.h"
+
+#include "code/code.h"
+#include "upgrade/upgrade.h"
+
+void molt_record_put_version(struct molt_buf *buf, const struct molt_version_info *v,
+                             uint64_t now_ms)
+{
+    molt_buf_str(buf, v->module);
+    molt_buf_u32(buf, v->number);
+    molt_buf_add(buf, v->digest, MOLT_SHA256_BYTES);
+    molt_buf_bytes(buf, v->build_id, v->build_id_len);
+    molt_buf_u64(buf, v->base);
+    molt_buf_u64(buf, v->bytes);
+    molt_buf_u8(buf, v->is_current);
+    molt_buf_str(buf, v->path);
+    molt_buf_str(buf, v->why);
+    molt_buf_u64(buf, now_ms > v->loaded_ms ? now_ms - v->loaded_ms : 0);
+}
+
+void molt_record_put_world(struct molt_buf *buf, const struct molt_world_info *w)
+{
+    molt_buf_u64(buf, w->id);
+    molt_buf_u64(buf, w->age_ms);
+    molt_buf_u64(buf, w->bytes);
+    molt_buf_u8(buf, w->is_current);
+    molt_buf_u64(buf, w->n_holds);
+    molt_buf_str(buf, w->owners);
+}
+
+void molt_record_put_process(struct molt_buf *buf, const struct molt_process_info *p)
+{
+    char version[128] = "";
+    if (p->version)
+        molt_version_print(p->version, version, sizeof(version));
+    molt_buf_u64(buf, p->pid);
+    molt_buf_str(buf, p->name);
+    molt_buf_str(buf, p->server);
+    molt_buf_str(buf, version);
+    molt_buf_u64(buf, p->world);
+    molt_buf_u32(buf, p->state);
+    molt_buf_str(buf, p->waiting_for);
+    molt_buf_u64(buf, p->mailbox);
+    molt_buf_u64(buf, p->bytes);
+    molt_buf_u64(buf, p->callbacks);
+    molt_buf_u64(buf, p->parent);
+}
+
+void molt_record_put_iface(struct molt_buf *buf, const struct molt_iface_info *i)
+{
+    molt_buf_str(buf, i->module);
+    molt_buf_str(buf, i->name);
+    molt_buf_u64(buf, i->sig);
+    molt_buf_u32(buf, i->slot);
+}
+
+void molt_record_put_upgrade(struct molt_buf *buf, const struct molt_upgrade_result *r,
+                             uint64_t stage_ns)
+{
+    molt_buf_u64(buf, r->world);
+    molt_buf_u32(buf, (uint32_t)r->n_changes);
+    for (size_t i = 0; i < r->n_changes; i++) {
+        molt_buf_str(buf, r->changes[i].module);
+        molt_buf_u32(buf, r->changes[i].old_number);
+        molt_buf_u32(buf, r->changes[i].new_number);
+    }
+    molt_buf_u32(buf, (uint32_t)r->conversion.n_processes);
+    molt_buf_u32(buf, (uint32_t)r->conversion.n_redone);
+    molt_buf_u64(buf, stage_ns);
+    molt_buf_u64(buf, r->check_ns);
+    molt_buf_u64(buf, r->wait_ns);
+    molt_buf_u64(buf, r->switch_ns);
+    molt_buf_u64(buf, r->conversion.held_ns);
+}
+
+void molt_record_put_stats(struct molt_buf *buf, const struct molt_runtime_stats *s,
+                           uint64_t rss_bytes, uint64_t uptime_ms)
+{
+    molt_buf_u64(buf, s->n_processes);
+    molt_buf_u64(buf, s->n_workers);
+    molt_buf_u64(buf, s->n_stacks);
+    molt_buf_u64(buf, s->callbacks);
+    molt_buf_u64(buf, s->messages);
+    molt_buf_u64(buf, s->crashes);
+    molt_buf_u64(buf, s->restarts);
+    molt_buf_u64(buf, rss_bytes);
+    molt_buf_u64(buf, uptime_ms);
+}
