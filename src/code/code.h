@@ -72,11 +72,12 @@ struct molt_world {
 
 /* Somebody who runs module code: a worker or a registered thread. */
 struct molt_participant {
-    _Atomic(struct molt_world *) world; /* announced; NULL while offline */
+    /* Announced world; NULL while offline. Bit 0: somebody waits for this
+     * participant's next boundary (molt_code_grace). */
+    _Atomic(struct molt_world *) world;
     struct molt_code *code;
     char name[48];
     bool is_foreign;
-    atomic_ullong boundaries; /* counts its world boundaries, for grace periods */
     struct molt_participant *next;
 };
 
@@ -89,6 +90,9 @@ struct molt_code_config {
      * reclaimable, so that the owner runs molt_code_reclaim() soon. */
     void (*on_idle_world)(void *user);
     void *user;
+    /* May be NULL: an old version left memory, @retained_ms after it ceased to
+     * be current. Called by molt_code_reclaim(), with the lock held. */
+    void (*on_unloaded)(void *user, const char *module, unsigned number, uint64_t retained_ms);
 };
 
 int molt_code_new(const struct molt_code_config *config, struct molt_code **ret,
@@ -113,7 +117,8 @@ struct molt_world *molt_participant_advance(struct molt_participant *p);
 static inline struct molt_world *molt_participant_boundary(struct molt_participant *p,
                                                            _Atomic(struct molt_world *) *current)
 {
-    /* Acquire: pairs with the release store of molt_stage_commit(). */
+    /* Acquire: pairs with the store of molt_stage_commit(). A participant that
+     * somebody waits for compares unequal and takes the slow path. */
     struct molt_world *now = atomic_load_explicit(current, memory_order_acquire);
     struct molt_world *mine = atomic_load_explicit(&p->world, memory_order_relaxed);
     if (__builtin_expect(now == mine, 1))
@@ -163,6 +168,9 @@ const struct molt_meta *molt_version_meta(const struct molt_version *v);
  * the image's base. */
 const struct molt_version *molt_code_find_pc(struct molt_code *code, const void *pc,
                                              uintptr_t *ret_offset, bool *ret_is_unloaded);
+
+/* "module:name" of a slot for messages; MOLT_ENOENT. Async-signal-safe. */
+int molt_code_slot_name(struct molt_code *code, uint32_t slot, char *buf, size_t size);
 
 /* ---- stage and commit --------------------------------------------------- */
 

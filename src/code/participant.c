@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+/*
+ * Participants announce the world that they run in, as hazard pointers do.
+ *
+ * Guarantee: after a participant announced W and then saw W current, W is not
+ * freed before it announces another world or none. The collector replaces
+ * `current`, then reads the announcements; the participant stores its
+ * announcement, then reads `current`. All four are sequentially consistent, so
+ * at least one side sees the other.
+ *
+ * Progress: boundary() is wait-free while nothing changes; advance() retries
+ * once per commit that happens meanwhile.
+ *
+ * | who        | excludes                         | by                       |
+ * |------------|----------------------------------|--------------------------|
+ * | collector  | a world that is announced or held| reading announcements    |
+ * | grace      | callbacks begun before it        | bit 0 of announcements   |
+ * | commit     | other commits, stages            | molt_code.lock           |
+ */
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "code/table.h"
+
+void molt_code_join(struct molt_code *code, struct molt_participant *p, const char *name,
+                    bool is_foreign)
+{
+    *p = (struct molt_participant){.code = code, .is_foreign = is_foreign};
+    strncpy(p->name, name, sizeof(p->name) - 1);
+    pthread_mutex_lock(&code->lock);
+    p->next = code->participants;
+    code->participants = p;
+    pthread_mutex_unlock(&code->lock);
+}
+
+void molt_code_leave(struct molt_code *code, struct molt_participant *p)
+{
+    molt_participant_offline(p);
+    pthread_mutex_lock(&code->lock);
+    struct molt_participant **at = &code->participants;
+    while (*at && *at != p)
+        at = &(*at)->next;
+    if (*at)
+        *at = p->next;
+    pthread_mutex_unlock(&code->lock);
+}
+
+_Atomic(struct molt_world *) *molt_code_current_cell(struct molt_code *code)
+{
+    return &code->current;
+}
+
+static void notify_idle(struct molt_code *code)
+{
+    if (code->on_idle_world)
+        code->on_idle_world(code->user);
+}
+
+/* Announce @world, wake whoever waits for this boundary, and say if a world
+ * was left that isn't current any more. */
+static void announce(struct molt_participant *p, struct molt_world *world)
+{
+    struct molt_code *code = p->code;
+    uintptr_t old = (uintptr_t)atomic_exchange(&p->world, world);
+    if (old & 1) {
+        pthread_mutex_lock(&code->lock);
+        pthread_cond_broadcast(&code->boundary);
+        pthread_mutex_unlock(&code->lock);
+    }
+    struct molt_world *left = (struct molt_world *)(old & ~(uintptr_t)1);
+    if (left && left != world && left != atomic_load(&code->current))
+        notify_idle(code);
+}
+
+struct molt_world *molt_participant_advance(struct molt_participant *p)
+{
+    struct molt_world *world;
+    do {
+        world = atomic_load(&p->code->current);
+        announce(p, world);
+    } while (world != atomic_load(&p->code->current));
+    molt_world = world->table;
+    return world;
+}
+
+void molt_participant_offline(struct molt_participant *p)
+{
+    molt_world = molt_thunk_outside_table();
+    if (atomic_load_explicit(&p->world, memory_order_relaxed))
+        announce(p, NULL);
+}
+
+void molt_participant_visit(struct molt_participant *p, struct molt_world *world)
+{
+    (void)p;
+    molt_world = world->table;
+}
+
+void molt_participant_return(struct molt_participant *p)
+{
+    struct molt_world *world = molt_announced(p);
+    molt_world = world ? world->table : molt_thunk_outside_table();
+}
+
+void molt_world_hold(struct molt_world *world)
+{
+    /* Relaxed: the caller is in the world, so it can't be collected now. */
+    atomic_fetch_add_explicit(&world->n_holds, 1, memory_order_relaxed);
+}
+
+void molt_world_release(struct molt_world *world)
+{
+    struct molt_code *code = world->code;
+    /* Seq_cst: pairs with molt_world_is_owned(). The world may be freed from
+     * here on. */
+    bool is_current = atomic_load(&code->current) == world;
+    if (atomic_fetch_sub(&world->n_holds, 1) == 1 && !is_current)
+        notify_idle(code);
+}
+
+/* Ask @p, if it is online, to say when it passes a boundary. */
+static bool request_boundary(struct molt_participant *p)
+{
+    struct molt_world *world = atomic_load(&p->world);
+    for (;;) {
+        if (!world)
+            return false;
+        struct molt_world *marked = (struct molt_world *)((uintptr_t)world | 1);
+        if (atomic_compare_exchange_weak(&p->world, &world, marked))
+            return true;
+    }
+}
+
+static bool is_waited_for(const struct molt_code *code)
+{
+    for (struct molt_participant *p = code->participants; p; p = p->next)
+        if ((uintptr_t)atomic_load(&p->world) & 1)
+            return true;
+    return false;
+}
+
+int molt_code_grace(struct molt_code *code, int timeout_ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += timeout_ms / 1000;
+    until.tv_nsec += (timeout_ms % 1000) * 1000000L;
+    if (until.tv_nsec >= 1000000000L) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000L;
+    }
+    pthread_mutex_lock(&code->lock);
+    for (struct molt_participant *p = code->participants; p; p = p->next)
+        request_boundary(p);
+    int rc = 0;
+    while (rc == 0 && is_waited_for(code))
+        rc = pthread_cond_timedwait(&code->boundary, &code->lock, &until);
+    /* Requests left over after a timeout only cost their target one slow
+     * boundary. */
+    bool is_done = !is_waited_for(code);
+    pthread_mutex_unlock(&code->lock);
+    return is_done ? 0 : MOLT_ETIMEDOUT;
+}

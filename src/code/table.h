@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+/*
+ * The inside of the code table, shared by the files of this layer.
+ *
+ * Threads and Locks: as written at each member. "lock" is molt_code.lock.
+ */
+#ifndef MOLT_CODE_TABLE_H
+#define MOLT_CODE_TABLE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "code/code.h"
+#include "code/image.h"
+
+/* One build of a module inside this host. */
+struct molt_version {
+    char module[64];
+    unsigned number;
+    struct molt_meta *meta;
+    struct molt_image image;
+    const struct molt_module *desc;  /* in the image */
+    uint32_t *slots;                 /* of meta->exports; by the same index */
+    void **functions;                /* their own definitions */
+    struct molt_server_ref *servers; /* of meta->servers */
+    int *server_ids;
+    size_t n_worlds; /* that it is in; lock */
+    bool is_loaded;  /* on_load ran */
+    bool is_zombie;  /* dlclose kept it */
+    char *why;       /* why it stays, for listings; lock; malloc'd */
+    size_t why_len;
+    uint64_t loaded_ms, retired_ms; /* retired: ceased to be current; 0: is */
+    /* Header digests that it counts as compiled against: meta's own, or newer
+     * ones that it was proven equal under. lock. */
+    size_t n_headers;
+    struct molt_meta_header *headers;
+    struct molt_version *next; /* in molt_code.versions */
+};
+
+/* A (module, name, signature) that ever had a thunk. Never removed. */
+struct molt_iface_slot {
+    char *module, *name;
+    uint64_t sig;
+    void *thunk;
+    uint32_t next; /* in its hash chain, index + 1 */
+};
+
+struct molt_iface_part {
+    struct molt_image image;
+    uint8_t digest[MOLT_SHA256_BYTES];
+    struct molt_iface_part *next;
+};
+
+#define MOLT_IFACE_BUCKETS 4096u
+#define MOLT_SERVER_BUCKETS 2048u
+
+/* A range of addresses and whose it is, for crash reports: read by signal
+ * handlers, hence atomics and no locks. */
+struct molt_code_span {
+    atomic_uintptr_t lo, hi; /* hi 0: free */
+    atomic_bool is_unloaded;
+    struct molt_version *version; /* a tombstone once unloaded */
+};
+
+/* Unloaded ranges that stay reserved; the oldest gives way. */
+#define MOLT_SPANS_MAX 2048u
+#define MOLT_RESERVED_MAX 1024u
+
+enum molt_item_kind { MOLT_ITEM_PUT, MOLT_ITEM_KEEP, MOLT_ITEM_DELETE };
+
+struct molt_stage_item {
+    enum molt_item_kind kind;
+    char module[64];
+    struct molt_version *version; /* PUT: the new one */
+    struct molt_meta *meta;       /* KEEP: its headers count */
+};
+
+struct molt_stage {
+    uint64_t id;
+    struct molt_world *base;
+    struct molt_world *world; /* once sealed */
+    size_t n_items, cap_items;
+    struct molt_stage_item *items;
+};
+
+struct molt_code {
+    pthread_mutex_t lock; /* guards all below that isn't atomic; nothing of
+                             other layers is called with it but on_unloaded */
+    char *store;
+    unsigned worlds_max;
+    bool is_sealed;
+    bool is_reclaiming;
+    struct molt_sink sink;
+    void (*on_idle_world)(void *user);
+    void (*on_unloaded)(void *user, const char *, unsigned, uint64_t);
+    void *user;
+
+    _Atomic(struct molt_world *) current;
+    struct molt_world *worlds; /* all live ones, newest first */
+    uint64_t last_world_id;
+    struct molt_version *versions; /* all in memory, newest first */
+    struct {                       /* last number given to a module; survives its versions */
+        char module[64];
+        unsigned number;
+    } * numbers;
+    size_t n_numbers;
+
+    struct molt_participant *participants;
+    pthread_cond_t boundary; /* a waited-for participant passed one */
+
+    struct molt_stage *stage;
+    uint64_t last_stage_id;
+
+    struct molt_types *types;
+
+    struct molt_iface_part *parts;
+    struct molt_iface_slot *slots; /* [n_slots]; grows by realloc under the lock */
+    size_t n_slots, cap_slots;
+    uint32_t slot_buckets[MOLT_IFACE_BUCKETS];             /* index + 1 */
+    _Atomic(const char *) slot_names[MOLT_SLOTS_MAX / 64]; /* see iface.c */
+
+    /* Server names: open addressing, insert under the lock, lookup without. */
+    _Atomic(char *) server_names[MOLT_SERVERS_MAX];
+    atomic_uint n_server_names;
+    atomic_uint server_buckets[MOLT_SERVER_BUCKETS]; /* id + 1 */
+
+    struct molt_code_span spans[MOLT_SPANS_MAX];
+    unsigned reserved[MOLT_RESERVED_MAX]; /* ring of span indexes */
+    size_t first_reserved, n_reserved;
+};
+
+/* ---- iface.c ---- */
+int molt_iface_load(struct molt_code *code, int fd, const uint8_t *digest, struct molt_error *err);
+/* -1 if there is none. */
+long molt_iface_find(const struct molt_code *code, const char *module, const char *name,
+                     uint64_t sig);
+void molt_iface_fini(struct molt_code *code);
+
+/* ---- version.c ---- */
+int molt_version_load(struct molt_code *code, struct molt_meta *meta, int fd,
+                      struct molt_version **ret, struct molt_error *err);
+/* The image is gone or was never there. Keeps nothing. */
+void molt_version_free(struct molt_version *version);
+/* Count @version as compiled against the headers of @meta. MOLT_ENOMEM. */
+int molt_version_set_headers(struct molt_version *v, const struct molt_meta *meta);
+/* Unload the image and free the version, or keep it as a zombie. */
+enum molt_image_fate molt_version_unload(struct molt_code *code, struct molt_version *version);
+void molt_version_set_why(struct molt_version *version, const char *why);
+/* Set or add, "; " between, up to 4 KiB. */
+void molt_version_add_why(struct molt_version *version, const char *why);
+void molt_code_drop_spans(struct molt_code *code);
+
+/* ---- world.c ---- */
+struct molt_world *molt_world_build(struct molt_code *code, const struct molt_stage *stage,
+                                    struct molt_error *err);
+struct molt_world *molt_world_empty(struct molt_code *code);
+/* Every import, header, type and server name; all that is wrong goes to @err. */
+int molt_world_check(const struct molt_world *world, const struct molt_stage *stage,
+                     struct molt_error *err);
+void molt_world_free(struct molt_world *world);
+struct molt_version *molt_world_find(const struct molt_world *world, const char *module);
+/* Stubs in the pages that hold slots [from, to), before they are used. */
+int molt_world_fill(struct molt_world *world, size_t from, size_t to);
+size_t molt_world_table_bytes(const struct molt_code *code);
+bool molt_world_is_owned(const struct molt_code *code, const struct molt_world *world);
+/* Free the worlds that nobody is in; lock held. */
+void molt_worlds_collect(struct molt_code *code);
+/* Owners of @world by name into @buf. */
+void molt_world_owners(const struct molt_code *code, const struct molt_world *world, char *buf,
+                       size_t size);
+
+/* ---- servers.c ---- */
+int molt_server_intern(struct molt_code *code, const char *name, struct molt_error *err);
+
+/* ---- stage.c ---- */
+void molt_stage_drop(struct molt_code *code);
+
+static inline struct molt_world *molt_announced(const struct molt_participant *p)
+{
+    /* Seq_cst: pairs with molt_participant_advance(), see participant.c. */
+    uintptr_t w = (uintptr_t)atomic_load(&p->world);
+    return (struct molt_world *)(w & ~(uintptr_t)1);
+}
+
+#endif

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+/*
+ * Building and freeing worlds. A world's table is reserved address space for
+ * all slots that can ever be; only the pages whose slots are in use hold
+ * anything, and those are full: functions of this world, stubs elsewhere.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/clock.h"
+#include "code/table.h"
+
+#define TABLE_BYTES (MOLT_SLOTS_MAX * sizeof(void *))
+
+/* Slots whose pages are in use: whole pages. */
+static size_t used_slots(const struct molt_code *code)
+{
+    return (code->n_slots + MOLT_SLOTS_PER_PAGE - 1) / MOLT_SLOTS_PER_PAGE * MOLT_SLOTS_PER_PAGE;
+}
+
+size_t molt_world_table_bytes(const struct molt_code *code)
+{
+    return used_slots(code) * sizeof(void *);
+}
+
+int molt_world_fill(struct molt_world *world, size_t from, size_t to)
+{
+    /* The thunks of these slots aren't visible yet; a release store is for
+     * their later readers, which got to know them through the loader. */
+    for (size_t i = from; i < to; i++)
+        __atomic_store_n(&world->table[i], (void *)molt_thunk_undef, __ATOMIC_RELEASE);
+    return 0;
+}
+
+static struct molt_world *new_world(struct molt_code *code)
+{
+    struct molt_world *world = calloc(1, sizeof(*world));
+    if (!world)
+        return NULL;
+    void *table = mmap(NULL, TABLE_BYTES, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (table == MAP_FAILED) {
+        free(world);
+        return NULL;
+    }
+    world->table = table;
+    world->code = code;
+    world->created_ms = molt_clock_ms();
+    molt_world_fill(world, 0, used_slots(code));
+    return world;
+}
+
+void molt_world_free(struct molt_world *world)
+{
+    if (!world)
+        return;
+    for (size_t i = 0; i < world->n_versions; i++)
+        world->versions[i]->n_worlds--;
+    munmap(world->table, TABLE_BYTES);
+    free(world->versions);
+    free(world->servers);
+    free(world->extensions);
+    free(world);
+}
+
+struct molt_world *molt_world_empty(struct molt_code *code)
+{
+    return new_world(code);
+}
+
+struct molt_version *molt_world_find(const struct molt_world *world, const char *module)
+{
+    size_t lo = 0, hi = world->n_versions;
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        int order = strcmp(world->versions[mid]->module, module);
+        if (order == 0)
+            return world->versions[mid];
+        if (order < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return NULL;
+}
+
+/* ---- building ---------------------------------------------------------------- */
+
+static const struct molt_stage_item *item_of(const struct molt_stage *stage, const char *module)
+{
+    for (size_t i = 0; i < stage->n_items; i++)
+        if (stage->items[i].kind != MOLT_ITEM_KEEP && !strcmp(stage->items[i].module, module))
+            return &stage->items[i];
+    return NULL;
+}
+
+static int by_module(const void *a, const void *b)
+{
+    const struct molt_version *const *x = a, *const *y = b;
+    return strcmp((*x)->module, (*y)->module);
+}
+
+/* The base's versions, with the stage's items applied. */
+static int choose_versions(struct molt_world *world, const struct molt_stage *stage)
+{
+    const struct molt_world *base = stage->base;
+    world->versions = calloc(base->n_versions + stage->n_items + 1, sizeof(*world->versions));
+    if (!world->versions)
+        return MOLT_ENOMEM;
+    for (size_t i = 0; i < base->n_versions; i++)
+        if (!item_of(stage, base->versions[i]->module))
+            world->versions[world->n_versions++] = base->versions[i];
+    for (size_t i = 0; i < stage->n_items; i++)
+        if (stage->items[i].kind == MOLT_ITEM_PUT)
+            world->versions[world->n_versions++] = stage->items[i].version;
+    for (size_t i = 0; i < world->n_versions; i++)
+        world->versions[i]->n_worlds++;
+    qsort(world->versions, world->n_versions, sizeof(*world->versions), by_module);
+    return 0;
+}
+
+static void fill_table(struct molt_world *world)
+{
+    for (size_t i = 0; i < world->n_versions; i++) {
+        const struct molt_version *v = world->versions[i];
+        for (size_t j = 0; j < v->meta->n_exports; j++)
+            world->table[v->slots[j]] = v->functions[j];
+    }
+}
+
+static int fill_servers(struct molt_world *world)
+{
+    world->n_servers = atomic_load(&world->code->n_server_names);
+    world->servers = calloc(world->n_servers + 1, sizeof(*world->servers));
+    if (!world->servers)
+        return MOLT_ENOMEM;
+    for (size_t i = 0; i < world->n_versions; i++) {
+        const struct molt_version *v = world->versions[i];
+        for (size_t j = 0; j < v->meta->n_servers; j++)
+            world->servers[v->server_ids[j]] = v->servers[j];
+    }
+    return 0;
+}
+
+static int fill_extensions(struct molt_world *world)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < world->n_versions; i++) {
+        const struct molt_module *d = world->versions[i]->desc;
+        n += (size_t)(d->extensions_end - d->extensions);
+    }
+    world->extensions = calloc(n + 1, sizeof(*world->extensions));
+    if (!world->extensions)
+        return MOLT_ENOMEM;
+    for (size_t i = 0; i < world->n_versions; i++) {
+        const struct molt_module *d = world->versions[i]->desc;
+        size_t m = (size_t)(d->extensions_end - d->extensions);
+        if (m)
+            memcpy(world->extensions + world->n_extensions, d->extensions,
+                   m * sizeof(*world->extensions));
+        world->n_extensions += m;
+    }
+    return 0;
+}
+
+struct molt_world *molt_world_build(struct molt_code *code, const struct molt_stage *stage,
+                                    struct molt_error *err)
+{
+    struct molt_world *world = new_world(code);
+    if (!world || choose_versions(world, stage) < 0 || fill_servers(world) < 0 ||
+        fill_extensions(world) < 0) {
+        molt_world_free(world);
+        molt_error_set(err, MOLT_ENOMEM, "out of memory for a new world");
+        return NULL;
+    }
+    fill_table(world);
+    for (size_t i = 0; i < stage->n_items; i++)
+        world->n_modules_changed += stage->items[i].kind != MOLT_ITEM_KEEP;
+    return world;
+}
+
+const struct molt_supervisor *molt_world_supervisor(const struct molt_world *world,
+                                                    const char *name)
+{
+    for (size_t i = 0; i < world->n_versions; i++) {
+        const struct molt_module *d = world->versions[i]->desc;
+        for (const struct molt_supervisor *s = d->supervisors; s < d->supervisors_end; s++)
+            if (strcmp(s->name, name) == 0)
+                return s;
+    }
+    return NULL;
+}
+
+/* ---- owners ------------------------------------------------------------------ */
+
+bool molt_world_is_owned(const struct molt_code *code, const struct molt_world *world)
+{
+    /* Seq_cst: pairs with molt_world_release() and molt_participant_advance(). */
+    if (atomic_load(&world->n_holds))
+        return true;
+    for (const struct molt_participant *p = code->participants; p; p = p->next)
+        if (molt_announced(p) == world)
+            return true;
+    /* A callback that was suspended between the two looks holds it by now. */
+    return atomic_load(&world->n_holds) != 0;
+}
+
+void molt_world_owners(const struct molt_code *code, const struct molt_world *world, char *buf,
+                       size_t size)
+{
+    size_t n = 0;
+    buf[0] = '\0';
+    for (const struct molt_participant *p = code->participants; p && n < size; p = p->next) {
+        if (molt_announced(p) != world)
+            continue;
+        int m = snprintf(buf + n, size - n, "%s%s%s", n ? ", " : "", p->is_foreign ? "thread " : "",
+                         p->name);
+        n += m > 0 ? (size_t)m : 0;
+    }
+    unsigned long holds = atomic_load(&world->n_holds);
+    if (holds && n < size)
+        snprintf(buf + n, size - n, "%s%lu suspended callback%s", n ? ", " : "", holds,
+                 holds == 1 ? "" : "s");
+}
+
+void molt_worlds_collect(struct molt_code *code)
+{
+    struct molt_world *current = atomic_load(&code->current);
+    struct molt_world **at = &code->worlds;
+    while (*at) {
+        struct molt_world *world = *at;
+        bool is_staged = code->stage && (code->stage->world == world || code->stage->base == world);
+        if (world == current || is_staged || molt_world_is_owned(code, world)) {
+            at = &world->next_older;
+            continue;
+        }
+        *at = world->next_older;
+        molt_world_free(world);
+    }
+}
