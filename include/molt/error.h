@@ -19,6 +19,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 /* X(name, value, text). Values are part of the ABI: append only. */
 #define MOLT_ERROR_LIST(X)                                                                         \
@@ -84,6 +85,7 @@ int molt_error_vset(struct molt_error *err, int code, const char *fmt, va_list a
 int molt_error_wrap(struct molt_error *err, int code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

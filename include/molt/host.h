@@ -22,6 +22,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 struct molt_host;
 
@@ -75,6 +76,7 @@ void molt_thread_unregister(struct molt_thread *thread);
  * MOLT_ENOWORLD; such a call returns all zeroes); reading clears it. */
 int molt_thread_error(struct molt_error *ret_err);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

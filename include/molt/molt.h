@@ -27,6 +27,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 /* A process's number; never reused within a host. 0 is nobody. */
 typedef uint64_t molt_pid;
@@ -200,6 +201,7 @@ int molt_version(char *buf, size_t size);
 void molt_lock_enter(const void *lock);
 void molt_lock_leave(const void *lock);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -20,6 +20,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 #define MOLT_NET_READ 1u
 #define MOLT_NET_WRITE 2u
@@ -48,6 +49,7 @@ int molt_net_close(void);
 long molt_net_read(int fd, void *buf, size_t len);
 long molt_net_write(int fd, const void *buf, size_t len);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

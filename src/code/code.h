@@ -226,8 +226,10 @@ struct molt_range {
     const struct molt_version *version;
 };
 
-/* A found pin: why @range's version can't leave, by name. */
-typedef void molt_pin_fn(void *user, const struct molt_range *range, const char *why);
+/* A found pin: why @range's version can't leave, by name. @holder is the pid
+ * of the process that has it, 0 if it is none. */
+typedef void molt_pin_fn(void *user, const struct molt_range *range, uint64_t holder,
+                         const char *why);
 
 /* Asks whether anything outside the code table still leads into one of the
  * ranges (sorted by lo); calls @report for what it finds. Returns the number of
@@ -261,6 +263,9 @@ struct molt_world_info {
     unsigned long n_holds;
     const char *owners; /* participants in it: "worker 0, thread feed" */
 };
+/* Whether the live world @world_id has this version. */
+bool molt_code_world_has(struct molt_code *code, uint64_t world_id, const char *module,
+                         unsigned number);
 struct molt_iface_info {
     const char *module, *name;
     uint64_t sig;

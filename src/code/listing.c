@@ -89,3 +89,16 @@ int molt_code_each_world(struct molt_code *code,
     pthread_mutex_unlock(&code->lock);
     return 0;
 }
+
+bool molt_code_world_has(struct molt_code *code, uint64_t world_id, const char *module,
+                         unsigned number)
+{
+    bool has = false;
+    pthread_mutex_lock(&code->lock);
+    for (struct molt_world *w = code->worlds; w; w = w->next_older) {
+        const struct molt_version *v = w->id == world_id ? molt_world_find(w, module) : NULL;
+        has |= v && v->number == number;
+    }
+    pthread_mutex_unlock(&code->lock);
+    return has;
+}

@@ -71,8 +71,9 @@ static int collect_candidates(struct reclaim *r)
     return 0;
 }
 
-static void pin(void *user, const struct molt_range *range, const char *why)
+static void pin(void *user, const struct molt_range *range, uint64_t holder, const char *why)
 {
+    (void)holder;
     struct reclaim *r = user;
     size_t i = (size_t)(range - r->ranges);
     struct molt_version *v = (struct molt_version *)(uintptr_t)range->version;
@@ -114,7 +115,7 @@ scan_writable(struct reclaim *r, const struct molt_version *holder)
                 continue;
             snprintf(why, sizeof(why), "global data of %s@%u points into it", holder->module,
                      holder->number);
-            pin(r, range, why);
+            pin(r, range, 0, why);
         }
     }
 }

@@ -43,9 +43,8 @@ int molt_upgrade_apply(struct molt_host *host, uint64_t stage, int deadline_ms,
  * @is_hard, on the operator's word: kill the processes that pin @number of
  * @module first. Foreign threads and libraries can't be killed: MOLT_EPINNED
  * names them. */
-int molt_upgrade_purge(struct molt_host *host, const char *module, unsigned number,
-                       int is_hard, unsigned *ret_unloaded, unsigned *ret_killed,
-                       struct molt_error *err);
+int molt_upgrade_purge(struct molt_host *host, const char *module, unsigned number, int is_hard,
+                       unsigned *ret_unloaded, unsigned *ret_killed, struct molt_error *err);
 
 struct molt_code *molt_host_code(struct molt_host *host);
 struct molt_runtime *molt_host_runtime(struct molt_host *host);
@@ -53,7 +52,16 @@ struct molt_runtime *molt_host_runtime(struct molt_host *host);
 /* Readable when molt_host_housekeep() has something to do (worlds to free,
  * images to unload). Owned by the host. */
 int molt_host_event_fd(const struct molt_host *host);
-/* Returns the number of images unloaded. @report (may be NULL) names them. */
+
+/* Free worlds that nobody is in, unload images that nothing pins; while pins
+ * remain, look again later. Never waits for callbacks beyond 100 ms. Returns
+ * the number of images unloaded. */
 int molt_host_housekeep(struct molt_host *host);
+
+/* Called by housekeeping and purging for each old version that left memory;
+ * replaces an earlier one. Must not call back. */
+typedef void molt_unloaded_fn(void *user, const char *module, unsigned number,
+                              uint64_t retained_ms);
+void molt_host_on_unloaded(struct molt_host *host, molt_unloaded_fn *fn, void *user);
 
 #endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+/*
+ * The inside of struct molt_host, for the files of this layer.
+ *
+ * Threads: the executor thread, but for wake() which any thread calls.
+ */
+#ifndef MOLT_UPGRADE_HOST_H
+#define MOLT_UPGRADE_HOST_H
+
+#include <stdbool.h>
+
+#include "base/log.h"
+#include "upgrade/upgrade.h"
+
+struct molt_host {
+    struct molt_code *code;
+    struct molt_runtime *runtime;
+    struct molt_sink sink;
+    int event_fd;           /* epoll over the two below: readable when there is work */
+    int idle_fd;            /* eventfd: a world may have become free */
+    int timer_fd;           /* timerfd: look again at pinned versions */
+    unsigned look_again_ms; /* backs off while nothing changes */
+    bool is_started;
+    molt_unloaded_fn *on_unloaded;
+    void *unloaded_user;
+};
+
+#endif

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+#include "upgrade/upgrade.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "upgrade/decide.h"
+#include "upgrade/host.h"
+
+#define DEADLINE_DEFAULT_MS 2000
+
+void molt_upgrade_result_fini(struct molt_upgrade_result *result)
+{
+    free(result->changes);
+    result->changes = NULL;
+    result->n_changes = 0;
+}
+
+static size_t count_processes(void *user, int server_id)
+{
+    const struct molt_host *host = user;
+    return molt_runtime_count(host->runtime, server_id);
+}
+
+static const char *server_name(void *user, int id)
+{
+    const struct molt_host *host = user;
+    return molt_code_server_name(host->code, id);
+}
+
+/* ---- what changed ------------------------------------------------------------- */
+
+static void add_change(struct molt_upgrade_result *r, const struct molt_version *old,
+                       const struct molt_version *now)
+{
+    struct molt_upgrade_change *c = &r->changes[r->n_changes++];
+    strncpy(c->module, molt_version_module(old ? old : now), sizeof(c->module) - 1);
+    c->old_number = old ? molt_version_number(old) : 0;
+    c->new_number = now ? molt_version_number(now) : 0;
+}
+
+/* Both lists are sorted by module name. */
+static int list_changes(const struct molt_world *old, const struct molt_world *now,
+                        struct molt_upgrade_result *r)
+{
+    r->changes = calloc(old->n_versions + now->n_versions + 1, sizeof(*r->changes));
+    if (!r->changes)
+        return MOLT_ENOMEM;
+    size_t i = 0, j = 0;
+    while (i < old->n_versions || j < now->n_versions) {
+        const struct molt_version *a = i < old->n_versions ? old->versions[i] : NULL;
+        const struct molt_version *b = j < now->n_versions ? now->versions[j] : NULL;
+        int order = !a ? 1 : !b ? -1 : strcmp(molt_version_module(a), molt_version_module(b));
+        if (order == 0 && a != b)
+            add_change(r, a, b);
+        else if (order < 0)
+            add_change(r, a, NULL);
+        else if (order > 0)
+            add_change(r, NULL, b);
+        i += order <= 0;
+        j += order >= 0;
+    }
+    return 0;
+}
+
+/* ---- the transaction ------------------------------------------------------------ */
+
+static int decide(struct molt_host *host, struct molt_world *new_world, struct molt_decision *ret,
+                  struct molt_error *err)
+{
+    struct molt_world *old_world = atomic_load(molt_code_current_cell(host->code));
+    int rc = molt_decide(old_world, new_world, server_name, count_processes, host, ret);
+    if (rc < 0)
+        return molt_error_set(err, rc, "out of memory");
+    if (!ret->is_refused)
+        return 0;
+    molt_error_set(err, MOLT_EREFUSED, "%.*s", (int)ret->reasons.len, ret->reasons.data);
+    molt_decision_fini(ret);
+    return MOLT_EREFUSED;
+}
+
+/* Convert and hold what must be. On failure nothing is held or prepared. */
+static int convert(struct molt_host *host, const struct molt_decision *decision, int deadline_ms,
+                   struct molt_error *err)
+{
+    if (!decision->needs_conversion)
+        return 0;
+    int rc = molt_runtime_prepare(host->runtime, &decision->conversion, err);
+    if (rc == 0)
+        rc = molt_runtime_hold(host->runtime, &decision->conversion, deadline_ms, err);
+    if (rc < 0)
+        molt_runtime_unprepare(host->runtime, &decision->conversion);
+    return rc;
+}
+
+static int run(struct molt_host *host, uint64_t stage, int deadline_ms,
+               struct molt_upgrade_result *r, struct molt_error *err)
+{
+    uint64_t t0 = molt_clock_ns();
+    int rc = molt_stage_seal(host->code, stage, err);
+    struct molt_world *new_world;
+    if (rc == 0)
+        rc = molt_stage_world(host->code, stage, &new_world);
+    struct molt_decision decision;
+    if (rc == 0)
+        rc = decide(host, new_world, &decision, err);
+    if (rc < 0)
+        return rc;
+    if (list_changes(decision.conversion.old_world, new_world, r) < 0)
+        rc = molt_error_set(err, MOLT_ENOMEM, "out of memory");
+    uint64_t t1 = molt_clock_ns();
+    if (rc == 0)
+        rc = convert(host, &decision, deadline_ms, err);
+    uint64_t t2 = molt_clock_ns();
+    if (rc == 0) {
+        rc = molt_stage_commit(host->code, stage, &r->world, err);
+        if (rc < 0 && decision.needs_conversion)
+            molt_runtime_unprepare(host->runtime, &decision.conversion);
+        else if (decision.needs_conversion)
+            molt_runtime_adopt(host->runtime, &decision.conversion, &r->conversion);
+    }
+    r->check_ns = t1 - t0;
+    r->wait_ns = t2 - t1;
+    r->switch_ns = molt_clock_ns() - t2;
+    molt_decision_fini(&decision);
+    return rc;
+}
+
+int molt_upgrade_apply(struct molt_host *host, uint64_t stage, int deadline_ms,
+                       struct molt_upgrade_result *ret, struct molt_error *err)
+{
+    struct molt_upgrade_result result = {0};
+    int rc = run(host, stage, deadline_ms > 0 ? deadline_ms : DEADLINE_DEFAULT_MS, &result, err);
+    if (rc < 0) {
+        molt_upgrade_result_fini(&result);
+        molt_stage_abort(host->code, stage);
+        return rc;
+    }
+    *ret = result;
+    return 0;
+}
