@@ -21,9 +21,10 @@
 
 struct module_maker {
     char dir[128];
-    const char *cc;     /* "gcc" or "clang" */
-    const char *opt;    /* "-O0" */
-    const char *linker; /* "gold" or "bfd" */
+    const char *cc;      /* "gcc" or "clang" */
+    const char *opt;     /* "-O0" */
+    const char *linker;  /* "gold" or "bfd" */
+    const char *include; /* folder of molt's headers, for test_module.h; set by the test */
     unsigned n_commands;
 };
 
