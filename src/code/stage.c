@@ -112,6 +112,18 @@ int molt_stage_interface(struct molt_code *code, uint64_t id, int fd,
     return rc;
 }
 
+/* Whether @v counts as compiled against just the headers of @meta. */
+static bool has_headers(const struct molt_version *v, const struct molt_meta *meta)
+{
+    if (v->n_headers != meta->n_headers)
+        return false;
+    for (size_t i = 0; i < v->n_headers; i++)
+        if (strcmp(v->headers[i].module, meta->headers[i].module) != 0 ||
+            memcmp(v->headers[i].digest, meta->headers[i].digest, MOLT_SHA256_BYTES) != 0)
+            return false;
+    return true;
+}
+
 static int put(struct molt_code *code, struct molt_stage *stage, struct molt_meta *meta, int fd,
                struct molt_error *err)
 {
@@ -119,11 +131,18 @@ static int put(struct molt_code *code, struct molt_stage *stage, struct molt_met
     if (rc < 0)
         return rc;
     const struct molt_version *now = molt_world_find(stage->base, meta->module);
-    if (now && memcmp(now->meta->digest, meta->digest, sizeof(meta->digest)) == 0)
+    bool is_same = now && memcmp(now->meta->digest, meta->digest, sizeof(meta->digest)) == 0;
+    if (is_same && has_headers(now, meta))
         return 1;
     struct molt_stage_item *item = add_item(stage, meta->module);
     if (!item)
         return molt_error_set(err, MOLT_ENOMEM, "out of memory");
+    if (is_same) {
+        item->kind = MOLT_ITEM_KEEP;
+        item->meta = meta;
+        stage->n_items++;
+        return 0;
+    }
     item->kind = MOLT_ITEM_PUT;
     rc = molt_version_load(code, meta, fd, &item->version, err);
     if (rc == 0)
