@@ -255,7 +255,7 @@ static int seal(struct molt_code *code, struct molt_stage *stage, struct molt_er
     /* Author's code runs without the lock; the stage is the executor's own. */
     pthread_mutex_unlock(&code->lock);
     for (size_t i = 0; rc == 0 && i < stage->n_items; i++)
-        if (stage->items[i].kind == MOLT_ITEM_PUT)
+        if (stage->items[i].kind == MOLT_ITEM_PUT && !stage->items[i].version->is_loaded)
             rc = run_on_load(stage->items[i].version, err);
     pthread_mutex_lock(&code->lock);
     if (rc < 0) {

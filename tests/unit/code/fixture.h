@@ -196,15 +196,16 @@ static inline void *fixture_thunk(const char *symbol)
 #define A_G ((fixture_fn *)fixture_thunk("a$g$0000000000000001"))
 #define B_H ((fixture_fn *)fixture_thunk("b$h$0000000000000001"))
 
-/* Mappings whose line has @text. */
-static inline int fixture_mappings(const char *text)
+/* Mappings of files in the store whose name starts with @name. */
+static inline int fixture_mappings(const char *name)
 {
-    char line[512];
+    char line[512], path[160];
     int n = 0;
+    snprintf(path, sizeof path, "%s/%s", fx.store, name);
     FILE *maps = fopen("/proc/self/maps", "re");
     assert_non_null(maps);
     while (fgets(line, sizeof line, maps))
-        n += strstr(line, text) != NULL;
+        n += strstr(line, path) != NULL;
     fclose(maps);
     return n;
 }
@@ -250,10 +251,10 @@ static inline struct fixture_versions fixture_versions(void)
     return versions;
 }
 
-#define assert_says(text)                                                                          \
+#define assert_says(words)                                                                         \
     do {                                                                                           \
-        if (!strstr(fx.err.text, text))                                                            \
-            fail_msg("'%s' does not say '%s'", fx.err.text, text);                                 \
+        if (!strstr(fx.err.text, words))                                                           \
+            fail_msg("'%s' does not say '%s'", fx.err.text, words);                                \
     } while (0)
 
 #endif
