@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # SPDX-FileCopyrightText: The molt authors
 # What `./dev install` puts below the prefix: bin/, lib/, include/molt/, the
-# sources of shipped modules in share/molt/modules/, and man pages.
+# sources of shipped modules in share/molt/modules/ (modules/CMakeLists.txt),
+# and man pages.
 
-foreach(program molt molt-host)
-    if(TARGET ${program})
-        install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-    endif()
-endforeach()
-
-foreach(library libmolt molt_shared molt_lib)
-    if(TARGET ${library})
-        install(TARGETS ${library}
+# libmolt is target molt, the command `molt` is target molt-cli.
+foreach(target molt-cli molt-host molt)
+    if(TARGET ${target})
+        install(TARGETS ${target}
+                RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR}
                 LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
                 ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
     endif()
@@ -19,8 +16,6 @@ endforeach()
 
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/include/molt
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
-install(DIRECTORY ${CMAKE_SOURCE_DIR}/modules DESTINATION ${CMAKE_INSTALL_DATADIR}/molt
-        FILES_MATCHING PATTERN "*.[ch]" PATTERN "*.conf" PATTERN "CMakeFiles" EXCLUDE)
 install(FILES ${CMAKE_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 file(GLOB pages CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/docs/man/*.1)
