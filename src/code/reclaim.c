@@ -17,6 +17,7 @@ struct reclaim {
     struct molt_code *code;
     struct molt_range *ranges;
     bool *is_pinned;
+    bool *is_searched; /* of a pinned one: its data was looked at */
     size_t n;
 };
 
@@ -62,7 +63,8 @@ static int collect_candidates(struct reclaim *r)
         n++;
     r->ranges = calloc(n + 1, sizeof(*r->ranges));
     r->is_pinned = calloc(n + 1, sizeof(*r->is_pinned));
-    if (!r->ranges || !r->is_pinned)
+    r->is_searched = calloc(n + 1, sizeof(*r->is_searched));
+    if (!r->ranges || !r->is_pinned || !r->is_searched)
         return MOLT_ENOMEM;
     for (struct molt_version *v = r->code->versions; v; v = v->next)
         if (!is_staged(r->code, v) && is_candidate(v))
@@ -120,14 +122,23 @@ scan_writable(struct reclaim *r, const struct molt_version *holder)
     }
 }
 
+/* First those that stay anyway, then those that are found to stay, until no
+ * more are: a pinned image's data pins in its turn. */
 static void scan_images(struct reclaim *r)
 {
     for (struct molt_version *v = r->code->versions; v; v = v->next) {
-        bool is_leaving = false;
+        bool may_leave = false;
         for (size_t i = 0; i < r->n; i++)
-            is_leaving |= r->ranges[i].version == v && !r->is_pinned[i];
-        if (!is_leaving)
+            may_leave |= r->ranges[i].version == v;
+        if (!may_leave)
             scan_writable(r, v);
+    }
+    for (size_t i = 0; i < r->n; i++) {
+        if (!r->is_pinned[i] || r->is_searched[i])
+            continue;
+        r->is_searched[i] = true;
+        scan_writable(r, r->ranges[i].version);
+        i = (size_t)-1; /* it may have pinned an earlier one */
     }
 }
 
@@ -176,5 +187,6 @@ int molt_code_reclaim(struct molt_code *code, molt_scan_fn *scan, void *scan_use
     pthread_mutex_unlock(&code->lock);
     free(r.ranges);
     free(r.is_pinned);
+    free(r.is_searched);
     return rc;
 }
