@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "code/store.h"
 #include "code/table.h"
 
 #define WORLDS_MAX_DEFAULT 8
@@ -77,6 +78,7 @@ static void free_versions(struct molt_code *code)
         struct molt_version *v = code->versions;
         if (molt_version_unload(code, v) == MOLT_IMAGE_KEPT) {
             code->versions = v->next;
+            molt_store_withdraw(&v->image);
             molt_version_free(v);
         }
     }

@@ -220,7 +220,8 @@ static bool is_mapped(const char *path, uintptr_t lo, uintptr_t hi)
 
 enum molt_image_fate molt_image_close(struct molt_image *image, char *why, size_t size)
 {
-    dlclose(image->handle);
+    if (image->handle)
+        dlclose(image->handle);
     image->handle = NULL;
     /* That nothing is mapped there any more is what MAP_FIXED_NOREPLACE checks. */
     void *at = (void *)image->lo;

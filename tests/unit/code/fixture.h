@@ -27,8 +27,8 @@
 
 /* All names of these tests; one interface object has the thunks of all. */
 static const struct module_export fixture_exports[] = {
-    {"a", "f", 1}, {"a", "f", 2}, {"a", "g", 1},       {"a", "set", 1},
-    {"b", "h", 1}, {"b", "k", 1}, {"a", "address", 1}, {"b", "keep", 1},
+    {"a", "f", 1}, {"a", "f", 2},    {"a", "g", 1},       {"a", "address", 1},
+    {"b", "h", 1}, {"b", "keep", 1}, {"b", "address", 1}, {"c", "keep", 1},
 };
 
 struct fixture {
