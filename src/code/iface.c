@@ -43,6 +43,7 @@ long molt_iface_find(const struct molt_code *code, const char *module, const cha
  * pointers, published after its names were written. */
 struct name_block {
     _Atomic(const char *) names[64];
+    atomic_uint ret_bytes[64]; /* of what the function returns in memory */
 };
 
 static int publish_name(struct molt_code *code, uint32_t slot, const char *module, const char *name)
@@ -62,12 +63,29 @@ static int publish_name(struct molt_code *code, uint32_t slot, const char *modul
     return 0;
 }
 
+static struct name_block *block_of(struct molt_code *code, uint32_t slot)
+{
+    if (slot >= MOLT_SLOTS_MAX)
+        return NULL;
+    return (struct name_block *)(uintptr_t)atomic_load(&code->slot_names[slot / 64]);
+}
+
+void molt_iface_set_ret_bytes(struct molt_code *code, uint32_t slot, uint32_t bytes)
+{
+    struct name_block *block = block_of(code, slot);
+    if (block)
+        atomic_store(&block->ret_bytes[slot % 64], bytes);
+}
+
+size_t molt_code_slot_ret_bytes(struct molt_code *code, uint32_t slot)
+{
+    struct name_block *block = block_of(code, slot);
+    return block ? atomic_load(&block->ret_bytes[slot % 64]) : 0;
+}
+
 int molt_code_slot_name(struct molt_code *code, uint32_t slot, char *buf, size_t size)
 {
-    if (slot >= MOLT_SLOTS_MAX || size == 0)
-        return MOLT_ENOENT;
-    struct name_block *block =
-        (struct name_block *)(uintptr_t)atomic_load(&code->slot_names[slot / 64]);
+    struct name_block *block = size ? block_of(code, slot) : NULL;
     const char *text = block ? atomic_load(&block->names[slot % 64]) : NULL;
     if (!text)
         return MOLT_ENOENT;

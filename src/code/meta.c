@@ -83,6 +83,7 @@ static void put_symbols(struct molt_buf *out, const struct molt_meta_symbol *sym
         molt_buf_str(out, symbols[i].module);
         molt_buf_str(out, symbols[i].name);
         molt_buf_u64(out, symbols[i].sig);
+        molt_buf_u32(out, symbols[i].ret_bytes);
     }
 }
 
@@ -163,13 +164,14 @@ static void *get_array(struct molt_reader *r, size_t n, size_t size)
 
 static struct molt_meta_symbol *get_symbols(struct molt_reader *r, size_t *ret_n)
 {
-    size_t n = molt_reader_count(r, 4 + 4 + 8);
+    size_t n = molt_reader_count(r, 4 + 4 + 8 + 4);
     struct molt_meta_symbol *symbols = get_array(r, n, sizeof(*symbols));
     *ret_n = symbols ? n : 0;
     for (size_t i = 0; i < *ret_n; i++) {
         symbols[i].module = molt_reader_str(r);
         symbols[i].name = molt_reader_str(r);
         symbols[i].sig = molt_reader_u64(r);
+        symbols[i].ret_bytes = molt_reader_u32(r);
     }
     return symbols;
 }

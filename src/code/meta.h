@@ -57,9 +57,10 @@ struct molt_meta_type {
 };
 
 struct molt_meta_symbol {
-    char *module; /* the provider */
-    char *name;   /* C name */
-    uint64_t sig; /* hash of the signature and the types that it reaches */
+    char *module;       /* the provider */
+    char *name;         /* C name */
+    uint64_t sig;       /* hash of the signature and the types that it reaches */
+    uint32_t ret_bytes; /* size of a struct that it returns in memory, else 0 */
 };
 
 /* The module compiled against this state of another's public header (or its

@@ -135,6 +135,7 @@ int molt_iface_load(struct molt_code *code, int fd, const uint8_t *digest, struc
 /* -1 if there is none. */
 long molt_iface_find(const struct molt_code *code, const char *module, const char *name,
                      uint64_t sig);
+void molt_iface_set_ret_bytes(struct molt_code *code, uint32_t slot, uint32_t bytes);
 void molt_iface_fini(struct molt_code *code);
 
 /* ---- version.c ---- */

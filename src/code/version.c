@@ -134,6 +134,7 @@ static int resolve_exports(struct molt_code *code, struct molt_version *v, struc
                                   "%s: no thunk for %s yet; send its interface object first",
                                   meta->module, e->name);
         v->slots[i] = (uint32_t)slot;
+        molt_iface_set_ret_bytes(code, v->slots[i], e->ret_bytes);
         v->functions[i] = molt_image_symbol(&v->image, symbol);
         if (!v->functions[i])
             return molt_error_set(err, MOLT_EFORMAT, "%s: the image doesn't define %s",
