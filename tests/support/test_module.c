@@ -78,8 +78,9 @@ static struct molt_meta_symbol *symbols_of(const struct module_export *exports, 
     struct molt_meta_symbol *symbols = list(TEST_LIST_MAX, sizeof *symbols);
     size_t n = 0;
     for (; n < TEST_LIST_MAX && exports[n].module; n++)
-        symbols[n] = (struct molt_meta_symbol){copy(exports[n].module), copy(exports[n].name),
-                                               exports[n].sig};
+        symbols[n] = (struct molt_meta_symbol){.module = copy(exports[n].module),
+                                               .name = copy(exports[n].name),
+                                               .sig = exports[n].sig};
     *ret_n = n;
     return symbols;
 }

@@ -44,10 +44,10 @@ static struct molt_meta *full_meta(void)
     meta->content = UINT64_C(0xc0ffee00c0ffee00);
     meta->flags = MOLT_META_SANITIZED;
     meta->n_exports = 2;
-    meta->exports = COPIED(struct molt_meta_symbol, {strdup("a"), strdup("f"), 1},
-                           {strdup("a"), strdup("g"), UINT64_MAX});
+    meta->exports = COPIED(struct molt_meta_symbol, {strdup("a"), strdup("f"), 1, 48},
+                           {strdup("a"), strdup("g"), UINT64_MAX, 0});
     meta->n_imports = 1;
-    meta->imports = COPIED(struct molt_meta_symbol, {strdup("b"), strdup("h"), 3});
+    meta->imports = COPIED(struct molt_meta_symbol, {strdup("b"), strdup("h"), 3, 0});
     meta->n_headers = 1;
     meta->headers = COPIED(struct molt_meta_header, {strdup("b"), {7, 8, 9}});
     fill_types(meta);
@@ -99,6 +99,7 @@ static void what_was_encoded_is_decoded(void **state)
     assert_int_equal(meta->n_exports, 2);
     assert_string_equal(meta->exports[1].name, "g");
     assert_true(meta->exports[1].sig == UINT64_MAX);
+    assert_int_equal(meta->exports[0].ret_bytes, 48);
     assert_string_equal(meta->imports[0].module, "b");
     assert_int_equal(meta->headers[0].digest[2], 9);
     assert_int_equal(meta->n_types, 2);
