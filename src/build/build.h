@@ -33,9 +33,9 @@ struct molt_built_module {
     char *module;
     char *image_path; /* .molt/store/<module>-<sha256>.so, 0444 */
     struct molt_meta *meta;
-    bool is_new;     /* differs from the result of the build before */
-    bool is_kept;    /* rebuilt, but code and types came out equal: meta has the new
-                        header digests; image_path is still the old one */
+    bool is_new;  /* differs from the result of the build before */
+    bool is_kept; /* rebuilt, but code and types came out equal: meta has the new
+                     header digests; image_path is still the old one */
 };
 
 struct molt_build_result {
@@ -52,8 +52,8 @@ struct molt_build_result {
 };
 
 struct molt_build_options {
-    bool is_dev;      /* prefer speed: adds -O0 where cflags has no -O */
-    unsigned jobs;    /* 0: one per core */
+    bool is_dev;           /* prefer speed: adds -O0 where cflags has no -O */
+    unsigned jobs;         /* 0: one per core */
     const char *sanitizer; /* NULL, or "address,undefined" / "thread" */
 };
 

@@ -33,11 +33,11 @@ struct molt_project_module {
 };
 
 struct molt_project {
-    char *root;  /* absolute */
+    char *root; /* absolute */
     char *name;
     char *cc;
     char *cflags;
-    char *start; /* root supervisor */
+    char *start; /* root supervisor, or NULL */
     size_t n_modules;
     struct molt_project_module *modules; /* sorted by name */
     size_t n_config;

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+#include "build/check.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "build/elf.h"
+
+struct check {
+    struct molt_run *run;
+    const struct molt_project_module *module;
+    struct molt_args defined;   /* own exports that are there */
+    struct molt_args undefined; /* names that nothing provides */
+};
+
+/* Line of the word @name in @file; 0 if it isn't there. */
+static int line_of(const char *file, const char *name)
+{
+    struct molt_buf text = MOLT_BUF_INIT;
+    int line = 0, at = 1;
+    size_t len = strlen(name);
+    if (molt_file_read(file, &text, NULL) == 0) {
+        for (const char *p = text.data; *p && !line; p++) {
+            at += *p == '\n';
+            bool starts = p == text.data || !(isalnum((unsigned char)p[-1]) || p[-1] == '_');
+            if (starts && strncmp(p, name, len) == 0 &&
+                !(isalnum((unsigned char)p[len]) || p[len] == '_'))
+                line = at;
+        }
+    }
+    molt_buf_fini(&text);
+    return line;
+}
+
+static const struct molt_project_module *module_named(const struct molt_run *run, const char *name)
+{
+    for (size_t i = 0; i < run->n_modules; i++)
+        if (strcmp(run->modules[i]->name, name) == 0)
+            return run->modules[i];
+    return NULL;
+}
+
+/* @name was declared by a header of @owner, but is defined here. */
+static void foreign(struct check *c, const char *owner, const char *name)
+{
+    const struct molt_project_module *other = module_named(c->run, owner);
+    const char *header = other && other->header ? other->header : owner;
+    molt_diagnostics_add(&c->run->diagnostics, molt_run_relative(c->run, c->module->sources[0]), 0,
+                         0, true,
+                         "module %s defines %s(), which %s declares as a function of module %s; "
+                         "make it static, rename it, or move it to %s",
+                         c->module->name, name, molt_run_relative(c->run, header), owner, owner);
+    c->run->result->code = MOLT_ELINK;
+}
+
+/* Names that the host provides, and those of tools that are linked to it. */
+static bool is_provided(const char *name)
+{
+    static const char *const prefixes[] = {"molt$",    "molt_",   "__wrap_",     "__asan_",
+                                           "__ubsan_", "__tsan_", "__sanitizer_"};
+    for (size_t i = 0; i < sizeof(prefixes) / sizeof(*prefixes); i++)
+        if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
+            return true;
+    return false;
+}
+
+static void symbol(void *user, const struct molt_elf_symbol *s)
+{
+    struct check *c = user;
+    char buf[1024];
+    const char *module, *name;
+    uint64_t sig;
+    if (!s->is_defined) {
+        if (!s->is_weak && !s->is_versioned && !is_provided(s->name))
+            molt_args_add(&c->undefined, s->name);
+        return;
+    }
+    if (molt_meta_symbol_parse(s->name, buf, sizeof(buf), &module, &name, &sig) < 0)
+        return;
+    if (strcmp(module, c->module->name) == 0)
+        molt_args_add(&c->defined, name);
+    else
+        foreign(c, module, name);
+}
+
+static void check_missing(struct check *c)
+{
+    const struct molt_header *h = molt_run_header(c->run, c->module);
+    for (size_t i = 0; h && i < h->names.n; i++) {
+        const char *name = h->names.v[i];
+        if (molt_args_has(&c->defined, name))
+            continue;
+        molt_diagnostics_add(&c->run->diagnostics, molt_run_relative(c->run, c->module->header),
+                             line_of(c->module->header, name), 0, true,
+                             "%s() is declared here, but no file of module %s defines it; define "
+                             "it, or remove the declaration",
+                             name, c->module->name);
+        c->run->result->code = MOLT_ELINK;
+    }
+}
+
+/* The name in "undefined reference to 'name'"; malloc'd. */
+static char *undefined_name(const char *message)
+{
+    const char *at = strstr(message, "undefined reference to ");
+    if (!at)
+        return NULL;
+    at += strlen("undefined reference to ");
+    at += strspn(at, "'`\"");
+    return strndup(at, strcspn(at, "'`\""));
+}
+
+/* Link again, with missing names as errors, to learn where they are used. */
+static int find_uses(struct check *c, const struct molt_args *link, struct molt_diagnostics *out)
+{
+    struct molt_job job;
+    molt_job_init(&job);
+    molt_args_copy(&job.argv, link);
+    molt_args_add(&job.argv, "--no-undefined");
+    int rc = molt_jobs_run(&job, 1, 1, c->run->builder->root, c->run->err);
+    molt_buf_printf(&job.err, "%s", "");
+    if (rc == 0 && job.err.data)
+        molt_text_diagnostics(job.err.data, out);
+    molt_job_fini(&job);
+    return rc;
+}
+
+static void undefined(struct check *c, const char *name, const char *file, int line)
+{
+    molt_diagnostics_add(&c->run->diagnostics, file, line, 0, true,
+                         "module %s uses %s(), which nothing defines; define it, include the "
+                         "header of the module that exports it, or name its library with "
+                         "`libs.%s = ` in molt.conf",
+                         c->module->name, name, c->module->name);
+    c->run->result->code = MOLT_ELINK;
+}
+
+static int report_undefined(struct check *c, const struct molt_args *link)
+{
+    struct molt_diagnostics found = {0};
+    int rc = find_uses(c, link, &found);
+    for (size_t i = 0; rc == 0 && i < c->undefined.n; i++) {
+        bool is_reported = false;
+        for (size_t k = 0; k < found.n; k++) {
+            char *name = undefined_name(found.v[k].message);
+            if (name && strcmp(name, c->undefined.v[i]) == 0 && found.v[k].file) {
+                undefined(c, name, found.v[k].file, found.v[k].line);
+                is_reported = true;
+            }
+            free(name);
+        }
+        if (!is_reported)
+            undefined(c, c->undefined.v[i], NULL, 0);
+    }
+    molt_diagnostics_fini(&found);
+    return rc;
+}
+
+int molt_run_check(struct molt_run *run, const struct molt_project_module *module,
+                   const void *bytes, size_t len, const struct molt_args *link)
+{
+    struct check c = {.run = run, .module = module};
+    int rc = molt_elf_symbols(bytes, len, symbol, &c);
+    if (rc == MOLT_EFORMAT)
+        molt_error_set(run->err, rc, "the linker's output for module %s can't be read",
+                       module->name);
+    else if (rc < 0 || c.defined.is_failed || c.undefined.is_failed)
+        rc = molt_error_set(run->err, MOLT_ENOMEM, "out of memory");
+    if (rc == 0)
+        check_missing(&c);
+    /* With a sanitizer its library takes names over, without versions. */
+    if (rc == 0 && c.undefined.n && !run->builder->sanitizer)
+        rc = report_undefined(&c, link);
+    molt_args_fini(&c.defined);
+    molt_args_fini(&c.undefined);
+    return rc;
+}
