@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "code/store.h"
 #include "code/table.h"
 
 static uint32_t bucket_of(const char *module, const char *name, uint64_t sig)
@@ -222,6 +223,7 @@ int molt_iface_load(struct molt_code *code, int fd, const uint8_t *digest, struc
         /* Nothing binds to it yet; if slots were given before memory ran out,
          * they stay with their stubs. */
         molt_image_close(&part->image, why, sizeof(why));
+        molt_store_withdraw(&part->image);
         free(part);
         return err && err->code ? err->code : rc;
     }
@@ -239,6 +241,8 @@ void molt_iface_fini(struct molt_code *code)
         uintptr_t lo = part->image.lo, hi = part->image.hi;
         if (molt_image_close(&part->image, why, sizeof(why)) == MOLT_IMAGE_GONE)
             molt_image_unreserve(lo, hi);
+        else
+            molt_store_withdraw(&part->image); /* kept: somebody bound to a thunk */
         free(part);
     }
     for (size_t i = 0; i < code->n_slots; i++) {
