@@ -3,42 +3,28 @@
 #include "support/interface_text.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
-#include "port/thunk.h"
+#include "port/thunk_asm.h"
 
-static void thunk(FILE *out, size_t k, const struct module_export *e)
-{
-    char symbol[256];
-    snprintf(symbol, sizeof symbol, "\"molt$%s$%s$%016" PRIx64 "\"", e->module, e->name, e->sig);
-    fprintf(out,
-            ".balign 16\n.globl %s\n.type %s, @function\n%s:\n.Lthunk%zu:\n.cfi_startproc\n"
-            "    movq molt_world@gottpoff(%%rip), %%r11\n"
-            "    movq %%fs:(%%r11), %%r11\n"
-            "    movl .Lslots+%zu(%%rip), %%r10d\n"
-            "    jmp *(%%r11,%%r10,8)\n"
-            ".cfi_endproc\n.size %s, .-%s\n",
-            symbol, symbol, symbol, k, 4 * k, symbol, symbol);
-}
+#define NAME_MAX_BYTES 256
 
 int interface_text(FILE *out, size_t n_exports, const struct module_export *exports)
 {
-    fprintf(out, ".text\n");
-    for (size_t i = 0; i < n_exports; i++)
-        thunk(out, i, &exports[i]);
-    fprintf(out, ".section .rodata\n");
-    for (size_t i = 0; i < n_exports; i++)
-        fprintf(out, ".Lmodule%zu: .asciz \"%s\"\n.Lname%zu: .asciz \"%s\"\n", i, exports[i].module,
-                i, exports[i].name);
-    fprintf(out, ".bss\n.balign 4\n.Lslots: .zero %zu\n", 4 * n_exports);
-    fprintf(out, ".section .data.rel.ro,\"aw\"\n.balign 8\n.Lentries:\n");
-    for (size_t i = 0; i < n_exports; i++)
-        fprintf(out, ".quad .Lmodule%zu, .Lname%zu, 0x%016" PRIx64 ", .Lthunk%zu\n", i, i,
-                exports[i].sig, i);
-    fprintf(out,
-            ".globl \"%s\"\n.type \"%s\", @object\n\"%s\":\n"
-            ".quad 0x%016" PRIx64 "\n.long %d, %zu\n.quad .Lslots, .Lentries\n"
-            ".size \"%s\", .-\"%s\"\n.section .note.GNU-stack,\"\",@progbits\n",
-            MOLT_INTERFACE_SYMBOL, MOLT_INTERFACE_SYMBOL, MOLT_INTERFACE_SYMBOL,
-            MOLT_INTERFACE_MAGIC, 1, n_exports, MOLT_INTERFACE_SYMBOL, MOLT_INTERFACE_SYMBOL);
-    return ferror(out) ? -1 : 0;
+    struct molt_buf text = MOLT_BUF_INIT;
+    struct molt_thunk_asm *thunks = calloc(n_exports + 1, sizeof *thunks);
+    char(*names)[NAME_MAX_BYTES] = calloc(n_exports + 1, sizeof *names);
+    for (size_t i = 0; thunks && names && i < n_exports; i++) {
+        const struct module_export *e = &exports[i];
+        snprintf(names[i], sizeof names[i], "molt$%s$%s$%016" PRIx64, e->module, e->name, e->sig);
+        thunks[i] = (struct molt_thunk_asm){names[i], e->module, e->name, e->sig};
+    }
+    if (thunks && names)
+        molt_thunk_asm(&text, n_exports, thunks);
+    int rc =
+        text.len && !text.is_failed && fwrite(text.data, 1, text.len, out) == text.len ? 0 : -1;
+    molt_buf_fini(&text);
+    free(thunks);
+    free(names);
+    return rc;
 }
