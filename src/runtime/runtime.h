@@ -33,6 +33,10 @@ struct molt_runtime_config {
     struct molt_sink sink;
     molt_config_fn *config_get;
     void *config_user;
+    /* May be NULL: the root supervisor ended with @reason, also when asked to.
+     * Called on a worker; it must not wait for the runtime. @user is
+     * config_user. */
+    void (*on_root_exit)(void *user, int reason);
 };
 
 int molt_runtime_new(const struct molt_runtime_config *config, struct molt_runtime **ret,
@@ -56,24 +60,23 @@ enum molt_process_state {
 
 struct molt_process_info {
     molt_pid pid;
-    const char *name;   /* registered name or "" */
-    const char *server; /* behaviour */
+    const char *name;                   /* registered name or "" */
+    const char *server;                 /* behaviour */
     const struct molt_version *version; /* that its running or suspended callback is
                                            in, else NULL */
-    uint64_t world;     /* id of the same, 0 if none */
+    uint64_t world;                     /* id of the same, 0 if none */
     enum molt_process_state state;
     const char *waiting_for; /* "call counter", "sleep", "" */
-    size_t mailbox;     /* messages */
-    size_t bytes;       /* blocks and mailbox */
-    uint64_t callbacks; /* run so far */
+    size_t mailbox;          /* messages */
+    size_t bytes;            /* blocks and mailbox */
+    uint64_t callbacks;      /* run so far */
     const struct molt_type *state_type;
     molt_pid parent;
 };
 
 /* Each process, from any thread; not one consistent instant. */
 int molt_runtime_each_process(struct molt_runtime *rt,
-                              void (*fn)(void *user, const struct molt_process_info *),
-                              void *user);
+                              void (*fn)(void *user, const struct molt_process_info *), void *user);
 
 /* On the operator's word: end @pid at once, also if suspended; terminate does
  * not run, blocks are freed. A running callback is waited for. MOLT_EDEAD. */
@@ -89,8 +92,19 @@ size_t molt_runtime_stragglers(struct molt_runtime *rt, const struct molt_world 
  * "process 12 'counter': struct counter.on_tick". Blocks whose types may not
  * point cost nothing. Runs beside the workers: each process is claimed while
  * it is looked at, and what is sent meanwhile is looked at by its sender. */
-int molt_runtime_scan(void *runtime, const struct molt_range *ranges, size_t n,
-                      molt_pin_fn *report, void *report_user);
+int molt_runtime_scan(void *runtime, const struct molt_range *ranges, size_t n, molt_pin_fn *report,
+                      void *report_user);
+
+/* ---- foreign threads ---------------------------------------------------- */
+
+/* What molt_thread_register() does, by runtime; from the thread concerned.
+ * MOLT_EEXIST: it is registered already. MOLT_ENOMEM. */
+int molt_runtime_thread_register(struct molt_runtime *rt, const char *name,
+                                 struct molt_thread **ret);
+
+/* Have supervisors start the children that the current world's specifications
+ * list and that they don't have yet. Part of molt_runtime_adopt(). */
+void molt_runtime_reconcile(struct molt_runtime *rt);
 
 /* ---- upgrades ----------------------------------------------------------- */
 
@@ -123,8 +137,8 @@ int molt_runtime_prepare(struct molt_runtime *rt, const struct molt_conversion *
  * check that nobody is suspended in an old callback of them and no mailbox
  * holds a gone layout. Until @deadline_ms from now it lets go and tries again;
  * then MOLT_ETIMEDOUT, naming whom it waited for, and nothing is held. */
-int molt_runtime_hold(struct molt_runtime *rt, const struct molt_conversion *conv,
-                      int deadline_ms, struct molt_error *err);
+int molt_runtime_hold(struct molt_runtime *rt, const struct molt_conversion *conv, int deadline_ms,
+                      struct molt_error *err);
 
 /* After the commit: the prepared states become current, old ones are freed,
  * the held processes go on. */

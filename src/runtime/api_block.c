@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+/* The public functions on blocks. */
+#include <stdlib.h>
+
+#include "runtime/rt.h"
+
+void *molt_block_new(const struct molt_type *const *tag, size_t size, size_t count)
+{
+    struct molt_runner *runner = molt_runner_here();
+    const struct molt_type *type = *tag;
+    if (!runner)
+        return NULL;
+    if (!type || type->size != size) {
+        molt_runtime_log(runner->rt, MOLT_ERR,
+                         "molt_new(): the type is not registered; the code that calls it was not "
+                         "loaded as a module");
+        return NULL;
+    }
+    struct molt_block *block =
+        molt_block_make(runner->rt->heap, &runner->cache, molt_runner_owner(runner), type, count);
+    return block ? molt_block_payload(block) : NULL;
+}
+
+static struct molt_block *find_exact(const struct molt_runner *runner, const void *payload)
+{
+    struct molt_block *block = molt_heap_find(runner->rt->heap, payload);
+    return block && molt_block_payload(block) == payload ? block : NULL;
+}
+
+/* A change function must leave the old state as it is, because the upgrade may
+ * yet fail: what it frees of it goes when the new state is adopted. */
+static bool free_later(struct molt_process *p, struct molt_block *block)
+{
+    size_t n = p->n_prepared_frees + 1;
+    struct molt_block **list = realloc(p->prepared_frees, n * sizeof(struct molt_block *));
+    if (!list)
+        return false; /* it goes with the process */
+    for (size_t i = 0; i + 1 < n; i++)
+        if (list[i] == block)
+            return true;
+    list[n - 1] = block;
+    p->prepared_frees = list;
+    p->n_prepared_frees = n;
+    return true;
+}
+
+void molt_free(void *payload)
+{
+    struct molt_runner *runner = molt_runner_here();
+    if (!payload || !runner)
+        return;
+    struct molt_block *block = find_exact(runner, payload);
+    struct molt_process *p = runner->process;
+    struct molt_owner *owner = block ? molt_block_owner(block) : NULL;
+    bool is_state = p && block && (block == p->state_block || block == p->prepared);
+    if (owner && owner == molt_runner_owner(runner) && !is_state)
+        molt_block_drop(runner->rt->heap, &runner->cache, block);
+    else if (owner && runner->is_converting && owner == &p->owner && !is_state)
+        free_later(p, block);
+    else
+        molt_runtime_log(runner->rt, MOLT_ERR, "molt_free(%p): %s; it is left alone", payload,
+                         is_state ? "that is the process's state"
+                         : block  ? "the block belongs to another process"
+                                  : "no block starts there");
+}
+
+size_t molt_count(const void *payload)
+{
+    struct molt_runner *runner = molt_runner_here();
+    struct molt_block *block = payload && runner ? find_exact(runner, payload) : NULL;
+    if (!block)
+        return 0;
+    struct molt_owner *owner = molt_block_owner(block);
+    bool is_mine =
+        owner == molt_runner_owner(runner) || (runner->process && owner == &runner->process->owner);
+    return is_mine ? block->count : 0;
+}
+
+/* Keeps what @payload reaches, too: half a graph would be of no use. */
+int molt_keep(void *payload)
+{
+    struct molt_runner *runner = molt_runner_here();
+    struct molt_process *p = runner ? runner->process : NULL;
+    if (!p || runner->is_converting)
+        return MOLT_ENOPROC;
+    struct molt_block *block = payload ? find_exact(runner, payload) : NULL;
+    if (!block || molt_block_owner(block) != &p->owner)
+        return MOLT_EOWNER;
+    if (block == p->state_block)
+        return 0;
+    struct molt_graph graph;
+    /* Pointers to the state or to others are no obstacle: nothing moves. */
+    (void)molt_graph_collect(runner->rt->heap, &p->owner, block, p->state_block, &graph);
+    molt_graph_give(&graph, &p->owner, &p->owner.blocks);
+    size_t bytes = atomic_load_explicit(&graph.transit.bytes, memory_order_relaxed);
+    size_t now = atomic_load_explicit(&p->owner.bytes, memory_order_relaxed);
+    atomic_store_explicit(&p->owner.bytes, now + bytes, memory_order_relaxed);
+    return 0;
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+/*
+ * Blocks: typed memory that belongs to one owner at a time, and the question
+ * "which block does this address lie in?" answered in constant time.
+ *
+ * Memory comes in chunks of 64 KiB, aligned to their size and cut into slots
+ * of one size; larger blocks have chunks of their own. A table of all chunks
+ * leads from an address to its chunk, and so to its block. A block has at least
+ * one byte past its payload, so that the address one past the end is its own.
+ *
+ * Invariant: memory that was a chunk stays mapped, with the same cut, as long
+ * as the heap; a freed slot has no owner. So looking up any address, also a
+ * stale one, is safe at any time.
+ *
+ * Threads: molt_heap_find() from any thread. An owner's blocks are touched by
+ * one thread at a time (who runs the process, or who claimed it); owners of
+ * foreign threads have a lock. A cache belongs to one thread.
+ * Locks:   one per size class; molt_heap.map_lock nests in it.
+ */
+#ifndef MOLT_RUNTIME_BLOCK_H
+#define MOLT_RUNTIME_BLOCK_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "code/type.h"
+
+/* Whose blocks these are: a process, a thread, or a conversion under way. */
+struct molt_owner {
+    struct molt_list blocks;
+    atomic_size_t bytes;   /* of their payloads; written by the owner's thread */
+    pthread_mutex_t *lock; /* NULL: one thread at a time touches this owner */
+};
+
+/* The header before each payload. */
+struct molt_block {
+    _Atomic(struct molt_owner *) owner; /* NULL: free */
+    const struct molt_type *type;
+    struct molt_list link; /* in the owner's blocks, or in a message's */
+    size_t count;
+    atomic_size_t bytes; /* of the payload: type->size * count */
+};
+
+#define MOLT_BLOCK_CLASSES 40
+
+/* A thread's stock of free slots, so that most allocations take no lock. */
+struct molt_block_cache {
+    struct molt_block *free[MOLT_BLOCK_CLASSES]; /* through link.next */
+    unsigned n_free[MOLT_BLOCK_CLASSES];
+    atomic_long n_pointing;        /* blocks whose type may point: made minus freed here */
+    struct molt_block_cache *next; /* all caches of the heap */
+};
+
+struct molt_heap;
+
+int molt_heap_new(struct molt_heap **ret);
+/* Unmaps everything, whoever owns it. NULL is fine. */
+void molt_heap_free(struct molt_heap *heap);
+
+void molt_owner_init(struct molt_owner *owner, pthread_mutex_t *lock);
+
+/* Caches stay listed until they leave, which gives their slots back. */
+void molt_block_cache_join(struct molt_heap *heap, struct molt_block_cache *cache);
+void molt_block_cache_leave(struct molt_heap *heap, struct molt_block_cache *cache);
+
+/* A zeroed block of @count elements of @type for @owner; NULL when out of
+ * memory or when the size overflows. */
+struct molt_block *molt_block_make(struct molt_heap *heap, struct molt_block_cache *cache,
+                                   struct molt_owner *owner, const struct molt_type *type,
+                                   size_t count);
+
+/* Free a block that is linked to its owner. */
+void molt_block_drop(struct molt_heap *heap, struct molt_block_cache *cache,
+                     struct molt_block *block);
+
+/* Free all blocks on @list (a message's, or an owner's); it is empty then. */
+void molt_block_drop_list(struct molt_heap *heap, struct molt_block_cache *cache,
+                          struct molt_list *list);
+
+/* The live block that @address lies in or just behind; NULL if none. Its owner
+ * is the only member that may be read if it may be another's. */
+struct molt_block *molt_heap_find(const struct molt_heap *heap, const void *address);
+
+/* Live blocks whose types may point. Exact when nobody allocates. */
+long molt_heap_pointing(struct molt_heap *heap);
+
+static inline void *molt_block_payload(const struct molt_block *block)
+{
+    return (void *)((uintptr_t)block + sizeof(struct molt_block));
+}
+
+static inline struct molt_owner *molt_block_owner(const struct molt_block *block)
+{
+    /* Acquire: pairs with the release store of whoever gave it this owner. */
+    return atomic_load_explicit(&block->owner, memory_order_acquire);
+}
+
+static inline size_t molt_block_bytes(const struct molt_block *block)
+{
+    return atomic_load_explicit(&block->bytes, memory_order_relaxed);
+}
+
+/* Link @block to @owner, and take it off; both count the bytes. */
+void molt_owner_add(struct molt_owner *owner, struct molt_block *block);
+void molt_owner_remove(struct molt_owner *owner, struct molt_block *block);
+
+#endif

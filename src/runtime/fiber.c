@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+#include "runtime/fiber.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define PAGE ((size_t)4096)
+
+/* Parked fibers beyond the first give their deeper pages back, beyond the
+ * second they are unmapped. */
+#define PARKED_WARM 16
+#define PARKED_MAX 256
+
+static void entry(void *arg)
+{
+    struct molt_fiber *fiber = arg;
+    for (;;) {
+        fiber->fn(fiber->arg);
+        fiber->is_done = true;
+        molt_context_leave(&fiber->context);
+    }
+}
+
+static char *stack_of(const struct molt_fiber *fiber)
+{
+    return (char *)fiber->map + PAGE;
+}
+
+static size_t stack_bytes_of(const struct molt_fiber *fiber)
+{
+    return fiber->map_bytes - PAGE;
+}
+
+static struct molt_fiber *make(struct molt_fiber_pool *pool)
+{
+    struct molt_fiber *fiber = calloc(1, sizeof(*fiber));
+    if (!fiber)
+        return NULL;
+    fiber->map_bytes = pool->stack_bytes + PAGE;
+    fiber->map = mmap(NULL, fiber->map_bytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (fiber->map == MAP_FAILED) {
+        free(fiber);
+        return NULL;
+    }
+    if (mprotect(fiber->map, PAGE, PROT_NONE) < 0) {
+        munmap(fiber->map, fiber->map_bytes);
+        free(fiber);
+        return NULL;
+    }
+    molt_list_init(&fiber->link);
+    molt_context_init(&fiber->context, stack_of(fiber), stack_bytes_of(fiber), entry, fiber);
+    atomic_fetch_add_explicit(&pool->n_fibers, 1, memory_order_relaxed);
+    return fiber;
+}
+
+static void destroy(struct molt_fiber_pool *pool, struct molt_fiber *fiber)
+{
+    molt_context_fini(&fiber->context);
+    munmap(fiber->map, fiber->map_bytes);
+    free(fiber);
+    atomic_fetch_sub_explicit(&pool->n_fibers, 1, memory_order_relaxed);
+}
+
+void molt_fiber_pool_init(struct molt_fiber_pool *pool, size_t stack_bytes)
+{
+    molt_list_init(&pool->parked);
+    pool->n_parked = 0;
+    atomic_init(&pool->n_fibers, 0);
+    pool->stack_bytes = (stack_bytes + PAGE - 1) & ~(PAGE - 1);
+}
+
+void molt_fiber_pool_fini(struct molt_fiber_pool *pool)
+{
+    molt_list_each (node, tmp, &pool->parked)
+        destroy(pool, molt_container_of(node, struct molt_fiber, link));
+    molt_list_init(&pool->parked);
+    pool->n_parked = 0;
+}
+
+bool molt_fiber_reserve(struct molt_fiber_pool *pool)
+{
+    if (!molt_list_is_empty(&pool->parked))
+        return true;
+    struct molt_fiber *fiber = make(pool);
+    if (!fiber)
+        return false;
+    molt_list_append(&pool->parked, &fiber->link);
+    pool->n_parked++;
+    return true;
+}
+
+struct molt_fiber *molt_fiber_take(struct molt_fiber_pool *pool)
+{
+    if (molt_list_is_empty(&pool->parked))
+        return make(pool);
+    /* The last one parked: its pages are warm. */
+    struct molt_fiber *fiber = molt_container_of(pool->parked.prev, struct molt_fiber, link);
+    molt_list_unlink(&fiber->link);
+    pool->n_parked--;
+    return fiber;
+}
+
+void molt_fiber_give(struct molt_fiber_pool *pool, struct molt_fiber *fiber)
+{
+    if (pool->n_parked >= PARKED_MAX) {
+        destroy(pool, fiber);
+        return;
+    }
+    /* The entry loop's frame is in the topmost pages. */
+    if (pool->n_parked >= PARKED_WARM && stack_bytes_of(fiber) > 2 * PAGE)
+        madvise(stack_of(fiber), stack_bytes_of(fiber) - 2 * PAGE, MADV_DONTNEED);
+    molt_list_append(&pool->parked, &fiber->link);
+    pool->n_parked++;
+}
+
+void molt_fiber_abandon(struct molt_fiber_pool *pool, struct molt_fiber *fiber)
+{
+    molt_context_fini(&fiber->context);
+    molt_context_init(&fiber->context, stack_of(fiber), stack_bytes_of(fiber), entry, fiber);
+    molt_fiber_give(pool, fiber);
+}
+
+void molt_fiber_used(const struct molt_fiber *fiber, const void **ret_from, const void **ret_to)
+{
+    *ret_from = fiber->context.sp;
+    *ret_to = stack_of(fiber) + stack_bytes_of(fiber);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+/*
+ * Fibers: the stacks that callbacks run on.
+ *
+ * A fiber runs an entry loop: it takes a function, runs it, parks. So a
+ * callback that doesn't block costs two switches and no set-up, and the same
+ * few stacks are used over and over, which keeps their pages few and warm.
+ *
+ * Threads: a pool and its fibers belong to one worker.
+ */
+#ifndef MOLT_RUNTIME_FIBER_H
+#define MOLT_RUNTIME_FIBER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/list.h"
+#include "port/context.h"
+
+struct molt_fiber {
+    struct molt_context context;
+    struct molt_list link; /* in the pool */
+    void *map;             /* guard page, then the stack */
+    size_t map_bytes;
+    void (*fn)(void *arg);
+    void *arg;
+    bool is_done; /* fn returned; the fiber is parked */
+};
+
+struct molt_fiber_pool {
+    struct molt_list parked;
+    unsigned n_parked;
+    atomic_size_t n_fibers; /* all that exist */
+    size_t stack_bytes;
+};
+
+void molt_fiber_pool_init(struct molt_fiber_pool *pool, size_t stack_bytes);
+/* No fiber may be taken. */
+void molt_fiber_pool_fini(struct molt_fiber_pool *pool);
+
+/* See to it that one is parked. False when out of memory or mappings. */
+bool molt_fiber_reserve(struct molt_fiber_pool *pool);
+/* A parked fiber, or a new one; NULL when out of memory or mappings. */
+struct molt_fiber *molt_fiber_take(struct molt_fiber_pool *pool);
+
+/* Give back one that is done. */
+void molt_fiber_give(struct molt_fiber_pool *pool, struct molt_fiber *fiber);
+
+/* Give back one that is suspended in the middle and never goes on: what is on
+ * its stack is lost. */
+void molt_fiber_abandon(struct molt_fiber_pool *pool, struct molt_fiber *fiber);
+
+/* The part of a suspended fiber's stack that is in use, saved registers
+ * included. */
+void molt_fiber_used(const struct molt_fiber *fiber, const void **ret_from, const void **ret_to);
+
+#endif

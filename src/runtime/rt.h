@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+/*
+ * The runtime's own insides, for the files of this layer.
+ *
+ * Threads: see the members.
+ */
+#ifndef MOLT_RUNTIME_RT_H
+#define MOLT_RUNTIME_RT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "runtime/block.h"
+#include "runtime/names.h"
+#include "runtime/process.h"
+#include "runtime/runner.h"
+#include "runtime/runtime.h"
+#include "runtime/scan.h"
+
+struct molt_worker;
+
+struct molt_runtime {
+    struct molt_runtime_config config;
+    struct molt_code *code;
+    _Atomic(struct molt_world *) *current;
+    struct molt_heap *heap;
+    struct molt_process_table table;
+    struct molt_names names;
+
+    unsigned n_workers; /* constant after molt_runtime_new() */
+    struct molt_worker *workers;
+    atomic_uint next_worker;
+    bool is_started;
+    atomic_bool is_stopping; /* workers leave their loops */
+    atomic_ullong root;      /* pid of the root supervisor */
+
+    /* Of the executor: one thread at a time. */
+    struct molt_runner executor;
+    struct molt_participant participant;
+    pthread_cond_t quiet; /* a process it waits for changed; with that process's lock */
+    atomic_bool held[MOLT_SERVERS_MAX]; /* by server id; read at spawn */
+    bool is_holding;
+    uint64_t held_since_ns;
+    struct molt_conversion_result converted;
+
+    struct molt_scan scan;
+
+    pthread_mutex_t threads_lock; /* guards threads; an owner's lock nests in it */
+    struct molt_thread *threads;
+
+    atomic_ullong n_restarts, n_crashes;
+};
+
+#define molt_runtime_log(rt, ...) molt_sink_log(&(rt)->config.sink, __VA_ARGS__)
+
+/* Absolute time for waits: @ms from now, or as good as never if negative. */
+uint64_t molt_runtime_deadline(int ms);
+
+/* Start a process of server @server of @world, as molt_spawn() does. */
+int molt_runtime_spawn(struct molt_runtime *rt, const struct molt_world *world, const char *server,
+                       const struct molt_spawn *spawn, molt_pid *ret_pid);
+
+/* @pid ended; called on its worker, after its supervisor was told. */
+void molt_runtime_ended(struct molt_runtime *rt, molt_pid pid, int reason);
+
+#endif

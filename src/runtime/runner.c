@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+#include "runtime/runner.h"
+
+#include "runtime/message.h"
+#include "runtime/rt.h"
+
+static __thread struct molt_runner *here;
+
+struct molt_runner *molt_runner_here(void)
+{
+    return here;
+}
+
+struct molt_runner *molt_runner_set(struct molt_runner *runner)
+{
+    struct molt_runner *before = here;
+    here = runner;
+    return before;
+}
+
+void molt_runner_init(struct molt_runner *runner, struct molt_runtime *rt,
+                      struct molt_participant *participant)
+{
+    *runner = (struct molt_runner){.rt = rt, .participant = participant};
+    molt_owner_init(&runner->owner, NULL);
+    molt_block_cache_join(rt->heap, &runner->cache);
+}
+
+void molt_runner_fini(struct molt_runner *runner)
+{
+    if (!runner->rt)
+        return;
+    molt_block_drop_list(runner->rt->heap, &runner->cache, &runner->owner.blocks);
+    molt_block_cache_leave(runner->rt->heap, &runner->cache);
+    runner->rt = NULL;
+}
+
+struct molt_owner *molt_runner_owner(struct molt_runner *runner)
+{
+    if (!runner->process)
+        return &runner->owner;
+    return runner->is_converting ? &runner->process->prepared_owner : &runner->process->owner;
+}
+
+struct molt_world *molt_runner_world(const struct molt_runner *runner)
+{
+    if (runner->process && runner->process->world)
+        return runner->process->world;
+    /* Bit 0 is a mark of molt_code_grace(). */
+    struct molt_world *world =
+        atomic_load_explicit(&runner->participant->world, memory_order_relaxed);
+    return (struct molt_world *)((uintptr_t)world & ~(uintptr_t)1); /* NOLINT: tagged */
+}
+
+static void report_foreign(const struct molt_runner *runner, const void *payload)
+{
+    const char *who = runner->process ? "a process" : "a thread";
+    molt_runtime_log(runner->rt, MOLT_ERR,
+                     "%s sends %p, which leads to a block of another process, or to none; it is "
+                     "refused: send copies of what belongs to others",
+                     who, payload);
+}
+
+void molt_runner_drop(struct molt_runner *runner, struct molt_graph *graph)
+{
+    molt_block_drop_list(runner->rt->heap, &runner->cache, &graph->transit.blocks);
+}
+
+int molt_runner_take(struct molt_runner *runner, void *payload, struct molt_graph *graph)
+{
+    molt_graph_init(graph);
+    if (!payload)
+        return MOLT_EINVAL;
+    struct molt_block *block = molt_heap_find(runner->rt->heap, payload);
+    struct molt_owner *owner = molt_runner_owner(runner);
+    if (!block || molt_block_owner(block) != owner || molt_block_payload(block) != payload) {
+        report_foreign(runner, payload);
+        return block && molt_block_payload(block) == payload ? MOLT_EOWNER : MOLT_EINVAL;
+    }
+    const struct molt_block *pinned = runner->process ? runner->process->state_block : NULL;
+    int rc = molt_graph_collect(runner->rt->heap, owner, block, pinned, graph);
+    if (rc < 0) {
+        report_foreign(runner, payload);
+        molt_runner_drop(runner, graph);
+        return rc;
+    }
+    if (atomic_load(&runner->rt->scan.is_on))
+        molt_scan_graph(&runner->rt->scan, graph);
+    return 0;
+}

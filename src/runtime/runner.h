@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+/*
+ * Who runs on this OS thread: a worker, a registered foreign thread, or the
+ * executor while it works on a process. The public functions start here.
+ *
+ * Threads: a runner belongs to one thread.
+ */
+#ifndef MOLT_RUNTIME_RUNNER_H
+#define MOLT_RUNTIME_RUNNER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <molt/molt.h>
+
+#include "code/code.h"
+#include "runtime/block.h"
+
+struct molt_graph;
+struct molt_process;
+struct molt_runtime;
+struct molt_worker;
+
+struct molt_runner {
+    struct molt_runtime *rt;
+    struct molt_worker *worker; /* NULL on other threads */
+    struct molt_participant *participant;
+    struct molt_process *process; /* whose code runs, or NULL */
+    struct molt_block_cache cache;
+    struct molt_owner owner; /* blocks made outside of a process */
+    bool is_converting;      /* a change function runs */
+    bool is_failed;          /* in it, a thunk stub was met */
+};
+
+/* Joins the heap with its cache; @participant is joined already. */
+void molt_runner_init(struct molt_runner *runner, struct molt_runtime *rt,
+                      struct molt_participant *participant);
+/* Frees what is pending. */
+void molt_runner_fini(struct molt_runner *runner);
+
+/* NULL on a thread that no runtime knows. */
+struct molt_runner *molt_runner_here(void);
+/* Returns the one before. */
+struct molt_runner *molt_runner_set(struct molt_runner *runner);
+
+/* Who owns what this thread makes now. */
+struct molt_owner *molt_runner_owner(struct molt_runner *runner);
+
+/* Take the graph of a block that the caller consumes. On failure what could be
+ * taken is freed. MOLT_EINVAL (no block), MOLT_EOWNER. */
+int molt_runner_take(struct molt_runner *runner, void *payload, struct molt_graph *graph);
+void molt_runner_drop(struct molt_runner *runner, struct molt_graph *graph);
+
+/* The world that the caller is in; NULL if offline. */
+struct molt_world *molt_runner_world(const struct molt_runner *runner);
+
+#endif

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+/*
+ * Conservative scan for words that lead into ranges of old images.
+ *
+ * Why it finds everything that molt knows: a word lives in a block, in a
+ * message or reply (blocks, too), or on a suspended stack. First a flag is
+ * raised and a grace period passes, so that every sender sees it. Then each
+ * process is claimed in turn, between callbacks or suspended, and looked at.
+ * From a process that was not looked at yet, a word reaches one that was only
+ * by a message, a reply or a spawn, and those are looked at by the sender. What
+ * a callback makes up itself comes from its own world, which stays because the
+ * callback runs in it.
+ *
+ * Not covered: a registered thread that copies such a word from one of its own
+ * pending blocks to another while both are looked at.
+ */
+#include "runtime/scan.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "port/sanitize.h"
+#include "runtime/fiber.h"
+#include "runtime/rt.h"
+#include "runtime/thread.h"
+#include "runtime/worker.h"
+
+#define GRACE_MS 1000
+#define CLAIM_MS 1000
+
+struct look {
+    const struct molt_range *ranges;
+    size_t n_ranges;
+    void (*found)(struct look *look, size_t range, const char *where);
+    const char *owner; /* "process 12 'counter'" */
+    molt_pid holder;   /* the same, or 0 */
+    molt_pin_fn *report;
+    void *report_user;
+    struct molt_scan *scan;
+    size_t n_found;
+};
+
+/* Index of the range that holds @word, or n. The ranges are sorted. */
+static size_t find_range(const struct molt_range *ranges, size_t n, uintptr_t word)
+{
+    size_t lo = 0, hi = n;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (word < ranges[mid].lo)
+            hi = mid;
+        else if (word >= ranges[mid].hi)
+            lo = mid + 1;
+        else
+            return mid;
+    }
+    return n;
+}
+
+static void look_at_block(struct look *look, const struct molt_block *block, const char *kind)
+{
+    const struct molt_type *type = block->type;
+    const char *element = molt_block_payload(block);
+    for (size_t e = type->may_point ? block->count : 0; e > 0; e--, element += type->size) {
+        for (size_t i = 0; i < type->n_ptrs; i++) {
+            const struct molt_meta_ptr *ptr = &type->ptrs[i];
+            for (uint32_t k = 0; k < ptr->count; k++) {
+                uintptr_t word;
+                memcpy(&word, element + ptr->offset + k * sizeof(word), sizeof(word));
+                size_t range = find_range(look->ranges, look->n_ranges, word);
+                if (range == look->n_ranges)
+                    continue;
+                char where[128];
+                snprintf(where, sizeof(where), "%s%.60s.%.50s", kind, type->name,
+                         ptr->field ? ptr->field : "?");
+                look->found(look, range, where);
+            }
+        }
+    }
+}
+
+static void look_at_list(struct look *look, const struct molt_list *list, const char *kind)
+{
+    for (struct molt_list *node = list->next; node != list; node = node->next)
+        look_at_block(look, molt_container_of(node, struct molt_block, link), kind);
+}
+
+/* ---- the sender's part ---------------------------------------------------------- */
+
+/* Under the scan's lock. */
+static void note_sent(struct look *look, size_t range, const char *where)
+{
+    struct molt_scan *scan = look->scan;
+    if (scan->n_hits < MOLT_SCAN_HITS_MAX) {
+        struct molt_scan_hit *hit = &scan->hits[scan->n_hits];
+        hit->range = range;
+        snprintf(hit->why, sizeof(hit->why), "%s", where);
+    }
+    scan->n_hits++;
+}
+
+void molt_scan_graph(struct molt_scan *scan, const struct molt_graph *graph)
+{
+    pthread_mutex_lock(&scan->lock);
+    struct look look = {.ranges = scan->ranges,
+                        .n_ranges = scan->n_ranges,
+                        .found = note_sent,
+                        .scan = scan};
+    look_at_list(&look, &graph->transit.blocks, "sent message: ");
+    pthread_mutex_unlock(&scan->lock);
+}
+
+/* ---- the executor's part ---------------------------------------------------------- */
+
+static void report_found(struct look *look, size_t range, const char *where)
+{
+    char why[256];
+    snprintf(why, sizeof(why), "%s: %s", look->owner, where);
+    look->n_found++;
+    look->report(look->report_user, &look->ranges[range], look->holder, why);
+}
+
+MOLT_UNSANITIZED static uintptr_t read_word(const uintptr_t *at)
+{
+    return *(const volatile uintptr_t *)at;
+}
+
+static void look_at_stack(struct look *look, const struct molt_fiber *fiber)
+{
+    const void *from, *to;
+    molt_fiber_used(fiber, &from, &to);
+    for (const uintptr_t *at = from; at < (const uintptr_t *)to; at++) {
+        size_t range = find_range(look->ranges, look->n_ranges, read_word(at));
+        if (range < look->n_ranges) {
+            report_found(look, range, "stack of its suspended callback");
+            return; /* one is enough to name the process */
+        }
+    }
+}
+
+/* The process is claimed. */
+static void look_at_process(struct look *look, struct molt_process *p)
+{
+    look_at_list(look, &p->owner.blocks, "");
+    look_at_list(look, &p->arrived, "message ");
+    look_at_list(look, &p->prepared_owner.blocks, "prepared ");
+    if (p->arg)
+        look_at_list(look, &p->arg->blocks, "spawn argument ");
+    if (p->fiber)
+        look_at_stack(look, p->fiber);
+}
+
+/* What others put into a claimed process: under its lock. */
+static void look_at_mail(struct look *look, struct molt_process *p)
+{
+    for (struct molt_list *node = p->mailbox.next; node != &p->mailbox; node = node->next)
+        look_at_list(look, &molt_container_of(node, struct molt_message, link)->blocks, "message ");
+    look_at_list(look, &p->wait.reply, "reply ");
+}
+
+/* MOLT_EBUSY if a callback runs too long to wait for it. */
+static int look_at_slot(struct look *look, struct molt_process *p)
+{
+    int rc = 0;
+    pthread_mutex_lock(&p->lock);
+    molt_pid pid = atomic_load_explicit(&p->pid, memory_order_relaxed);
+    bool is_held = p->is_held;
+    if (pid && (is_held ||
+                molt_process_claim_wait(p, pid, molt_clock_ns() + (uint64_t)CLAIM_MS * 1000000))) {
+        char label[128];
+        molt_process_label(p, label, sizeof(label));
+        look->owner = label;
+        look->holder = pid;
+        look_at_mail(look, p);
+        pthread_mutex_unlock(&p->lock);
+        look_at_process(look, p);
+        pthread_mutex_lock(&p->lock);
+        if (!is_held)
+            molt_process_unclaim(p);
+    } else if (pid && atomic_load_explicit(&p->pid, memory_order_relaxed) == pid) {
+        rc = MOLT_EBUSY;
+    }
+    pthread_mutex_unlock(&p->lock);
+    return rc;
+}
+
+static void look_at_threads(struct look *look, struct molt_runtime *rt)
+{
+    pthread_mutex_lock(&rt->threads_lock);
+    for (struct molt_thread *t = rt->threads; t; t = t->next) {
+        pthread_mutex_lock(&t->lock);
+        look->owner = t->participant.name;
+        look->holder = 0;
+        look_at_list(look, &t->runner.owner.blocks, "pending ");
+        pthread_mutex_unlock(&t->lock);
+    }
+    pthread_mutex_unlock(&rt->threads_lock);
+}
+
+static bool has_suspended(struct molt_runtime *rt)
+{
+    unsigned n = atomic_load(&rt->table.n_slots);
+    for (unsigned i = 0; i < n; i++) {
+        struct molt_process *p = molt_process_at(rt, i);
+        pthread_mutex_lock(&p->lock);
+        bool is_waiting = p->wait.kind != MOLT_WAIT_NONE;
+        pthread_mutex_unlock(&p->lock);
+        if (is_waiting)
+            return true;
+    }
+    return false;
+}
+
+static void turn(struct molt_scan *scan, const struct molt_range *ranges, size_t n, bool is_on)
+{
+    pthread_mutex_lock(&scan->lock);
+    scan->ranges = ranges;
+    scan->n_ranges = n;
+    if (is_on)
+        scan->n_hits = 0;
+    /* Seq_cst: who sees the flag sees the ranges under the lock. */
+    atomic_store(&scan->is_on, is_on);
+    pthread_mutex_unlock(&scan->lock);
+}
+
+static int look_everywhere(struct look *look, struct molt_runtime *rt)
+{
+    int rc = molt_code_grace(rt->code, GRACE_MS);
+    unsigned n = atomic_load(&rt->table.n_slots);
+    for (unsigned i = 0; rc == 0 && i < n; i++) {
+        struct molt_process *p = molt_process_at(rt, i);
+        if (atomic_load_explicit(&p->pid, memory_order_acquire))
+            rc = look_at_slot(look, p);
+    }
+    if (rc == 0)
+        look_at_threads(look, rt);
+    return rc;
+}
+
+static void report_sent(struct look *look, struct molt_scan *scan)
+{
+    size_t n = scan->n_hits < MOLT_SCAN_HITS_MAX ? scan->n_hits : MOLT_SCAN_HITS_MAX;
+    for (size_t i = 0; i < n; i++)
+        look->report(look->report_user, &look->ranges[scan->hits[i].range], 0, scan->hits[i].why);
+    look->n_found += n;
+}
+
+int molt_runtime_scan(void *runtime, const struct molt_range *ranges, size_t n, molt_pin_fn *report,
+                      void *report_user)
+{
+    struct molt_runtime *rt = runtime;
+    if (n == 0 || (molt_heap_pointing(rt->heap) == 0 && !has_suspended(rt)))
+        return 0;
+    struct look look = {.ranges = ranges,
+                        .n_ranges = n,
+                        .found = report_found,
+                        .report = report,
+                        .report_user = report_user};
+    turn(&rt->scan, ranges, n, true);
+    int rc = look_everywhere(&look, rt);
+    turn(&rt->scan, NULL, 0, false);
+    bool is_overfull = rt->scan.n_hits > MOLT_SCAN_HITS_MAX;
+    report_sent(&look, &rt->scan);
+    if (rc < 0)
+        return rc;
+    return is_overfull ? MOLT_ELIMIT : (int)look.n_found;
+}
