@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+#include "tool/stats.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "tool/bench.h"
+
+void molt_bench_add(struct molt_bench_series *s, double value)
+{
+    if (s->n == s->cap) {
+        s->cap = s->cap ? 2 * s->cap : 16;
+        s->v = realloc(s->v, s->cap * sizeof(*s->v));
+        if (!s->v)
+            molt_bench_die("out of memory");
+    }
+    s->v[s->n++] = value;
+}
+
+void molt_bench_series_fini(struct molt_bench_series *s)
+{
+    free(s->v);
+    *s = (struct molt_bench_series){0};
+}
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double molt_bench_quantile(struct molt_bench_series *s, double p)
+{
+    if (!s->n)
+        return 0;
+    qsort(s->v, s->n, sizeof(*s->v), compare);
+    double at = p * (double)(s->n - 1);
+    size_t low = (size_t)at;
+    if (low + 1 >= s->n)
+        return s->v[s->n - 1];
+    return s->v[low] + (at - (double)low) * (s->v[low + 1] - s->v[low]);
+}
+
+double molt_bench_median(struct molt_bench_series *s)
+{
+    return molt_bench_quantile(s, 0.5);
+}
+
+/* ---- processes ---------------------------------------------------------------- */
+
+struct molt_bench_memory molt_bench_memory(pid_t pid)
+{
+    struct molt_bench_memory ret = {0};
+    char line[256];
+    snprintf(line, sizeof(line), "/proc/%d/smaps_rollup", (int)pid);
+    FILE *file = fopen(line, "re");
+    while (file && fgets(line, sizeof(line), file)) {
+        double kib = 0;
+        if (sscanf(line, "Pss: %lf", &kib) == 1)
+            ret.pss = kib * 1024;
+        else if (sscanf(line, "Rss: %lf", &kib) == 1)
+            ret.rss = kib * 1024;
+        else if (sscanf(line, "Private_Clean: %lf", &kib) == 1 ||
+                 sscanf(line, "Private_Dirty: %lf", &kib) == 1)
+            ret.private += kib * 1024;
+    }
+    if (file)
+        fclose(file);
+    return ret;
+}
+
+/* proc(5), stat: fields 14 and 15, counted after the name in parentheses. */
+double molt_bench_cpu(pid_t pid)
+{
+    char text[1024];
+    snprintf(text, sizeof(text), "/proc/%d/stat", (int)pid);
+    FILE *file = fopen(text, "re");
+    size_t n = file ? fread(text, 1, sizeof(text) - 1, file) : 0;
+    if (file)
+        fclose(file);
+    text[n] = '\0';
+    const char *at = strrchr(text, ')');
+    unsigned long user = 0, system = 0;
+    if (!at ||
+        sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2)
+        return 0;
+    return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+}
+
+/* ---- the machine -------------------------------------------------------------- */
+
+static void read_model(char *model, size_t size)
+{
+    char line[256];
+    FILE *file = fopen("/proc/cpuinfo", "re");
+    snprintf(model, size, "unknown processor");
+    while (file && fgets(line, sizeof(line), file))
+        if (strncmp(line, "model name", 10) == 0 && strchr(line, ':')) {
+            line[strcspn(line, "\n")] = '\0';
+            snprintf(model, size, "%s", strchr(line, ':') + 2);
+            break;
+        }
+    if (file)
+        fclose(file);
+}
+
+char *molt_bench_machine(void)
+{
+    char model[256];
+    struct utsname name;
+    read_model(model, sizeof(model));
+    uname(&name);
+    double gib = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) / (1u << 30);
+    return molt_bench_text(
+        "%ld cores (%s), %.0f GiB, Linux %s, server and load on the same machine",
+        sysconf(_SC_NPROCESSORS_ONLN), model, gib, name.release);
+}
+
+void molt_bench_print_machine(FILE *out)
+{
+    char *text = molt_bench_machine();
+    fprintf(out, "Machine: %s.\n", text);
+    free(text);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+/* Series of measured values, what the kernel says of processes, and the
+ * machine. Threads: any. */
+#ifndef MOLT_BENCH_TOOL_STATS_H
+#define MOLT_BENCH_TOOL_STATS_H
+
+#include <stddef.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+struct molt_bench_series {
+    double *v; /* malloc'd */
+    size_t n, cap;
+};
+
+void molt_bench_add(struct molt_bench_series *s, double value);
+void molt_bench_series_fini(struct molt_bench_series *s);
+/* The value below which share @p (0 to 1) of the series lies, interpolated; 0
+ * of an empty one. Sorts the series. */
+double molt_bench_quantile(struct molt_bench_series *s, double p);
+double molt_bench_median(struct molt_bench_series *s);
+
+/* Pss, Rss and memory of its own of @pid, bytes; 0 if it is gone. */
+struct molt_bench_memory {
+    double pss, rss, private;
+};
+struct molt_bench_memory molt_bench_memory(pid_t pid);
+
+/* Processor seconds that @pid has used, user and system. */
+double molt_bench_cpu(pid_t pid);
+
+/* "2 cores, <processor>, Linux 6.1, gcc 12.2.0": no host name. */
+void molt_bench_print_machine(FILE *out);
+char *molt_bench_machine(void); /* malloc'd */
+
+#endif
