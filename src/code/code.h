@@ -172,10 +172,6 @@ const struct molt_version *molt_code_find_pc(struct molt_code *code, const void 
 /* "module:name" of a slot for messages; MOLT_ENOENT. Async-signal-safe. */
 int molt_code_slot_name(struct molt_code *code, uint32_t slot, char *buf, size_t size);
 
-/* Bytes of the struct that the slot's function returns in memory, 0 if none;
- * what a molt_thunk_failed_fn answers. Async-signal-safe. */
-size_t molt_code_slot_ret_bytes(struct molt_code *code, uint32_t slot);
-
 /* ---- stage and commit --------------------------------------------------- */
 
 /* Begin a stage on top of the current world. One at a time: MOLT_EBUSY.

@@ -37,57 +37,17 @@ long molt_iface_find(const struct molt_code *code, const char *module, const cha
     return -1;
 }
 
-/* ---- names of slots, readable from signal handlers ------------------------ */
-
-/* slot_names[] holds one pointer to a block of 64 names each, so that 65,536
- * slots don't cost half a megabyte from the start. A block is an array of
- * pointers, published after its names were written. */
-struct name_block {
-    _Atomic(const char *) names[64];
-    atomic_uint ret_bytes[64]; /* of what the function returns in memory */
-};
-
-static int publish_name(struct molt_code *code, uint32_t slot, const char *module, const char *name)
-{
-    _Atomic(const char *) *cell = &code->slot_names[slot / 64];
-    struct name_block *block = (struct name_block *)(uintptr_t)atomic_load(cell);
-    if (!block) {
-        block = calloc(1, sizeof(*block));
-        if (!block)
-            return MOLT_ENOMEM;
-        atomic_store(cell, (const char *)block);
-    }
-    char *text;
-    if (asprintf(&text, "%s:%s", module, name) < 0)
-        return MOLT_ENOMEM;
-    atomic_store(&block->names[slot % 64], text);
-    return 0;
-}
-
-static struct name_block *block_of(struct molt_code *code, uint32_t slot)
-{
-    if (slot >= MOLT_SLOTS_MAX)
-        return NULL;
-    return (struct name_block *)(uintptr_t)atomic_load(&code->slot_names[slot / 64]);
-}
+/* ---- descriptions ------------------------------------------------------------- */
 
 void molt_iface_set_ret_bytes(struct molt_code *code, uint32_t slot, uint32_t bytes)
 {
-    struct name_block *block = block_of(code, slot);
-    if (block)
-        atomic_store(&block->ret_bytes[slot % 64], bytes);
-}
-
-size_t molt_code_slot_ret_bytes(struct molt_code *code, uint32_t slot)
-{
-    struct name_block *block = block_of(code, slot);
-    return block ? atomic_load(&block->ret_bytes[slot % 64]) : 0;
+    molt_thunk_describe(slot, code->slots[slot].label, bytes);
 }
 
 int molt_code_slot_name(struct molt_code *code, uint32_t slot, char *buf, size_t size)
 {
-    struct name_block *block = size ? block_of(code, slot) : NULL;
-    const char *text = block ? atomic_load(&block->names[slot % 64]) : NULL;
+    (void)code;
+    const char *text = size ? molt_thunk_name(slot) : NULL;
     if (!text)
         return MOLT_ENOENT;
     size_t n = strnlen(text, size - 1);
@@ -127,7 +87,7 @@ static int new_slot(struct molt_code *code, const struct molt_interface_entry *e
         .sig = entry->sig,
         .thunk = entry->thunk,
     };
-    if (!slot.module || !slot.name || publish_name(code, index, slot.module, slot.name) < 0) {
+    if (!slot.module || !slot.name || asprintf(&slot.label, "%s:%s", slot.module, slot.name) < 0) {
         free(slot.module);
         free(slot.name);
         return molt_error_set(err, MOLT_ENOMEM, "out of memory");
@@ -135,6 +95,7 @@ static int new_slot(struct molt_code *code, const struct molt_interface_entry *e
     uint32_t *bucket = &code->slot_buckets[bucket_of(slot.module, slot.name, slot.sig)];
     slot.next = *bucket;
     code->slots[index] = slot;
+    molt_thunk_describe(index, slot.label, 0);
     *bucket = index + 1;
     code->n_slots++;
     *ret = index;
@@ -246,17 +207,12 @@ void molt_iface_fini(struct molt_code *code)
         free(part);
     }
     for (size_t i = 0; i < code->n_slots; i++) {
+        molt_thunk_describe((uint32_t)i, NULL, 0);
         free(code->slots[i].module);
         free(code->slots[i].name);
+        free(code->slots[i].label);
     }
     free(code->slots);
-    for (size_t i = 0; i < MOLT_SLOTS_MAX / 64; i++) {
-        struct name_block *block =
-            (struct name_block *)(uintptr_t)atomic_load(&code->slot_names[i]);
-        for (size_t j = 0; block && j < 64; j++)
-            free((char *)(uintptr_t)atomic_load(&block->names[j]));
-        free(block);
-    }
 }
 
 int molt_code_each_iface(struct molt_code *code,

@@ -41,6 +41,7 @@ struct molt_version {
 /* A (module, name, signature) that ever had a thunk. Never removed. */
 struct molt_iface_slot {
     char *module, *name;
+    char *label; /* "module:name" */
     uint64_t sig;
     void *thunk;
     uint32_t next; /* in its hash chain, index + 1 */
@@ -117,8 +118,7 @@ struct molt_code {
     struct molt_iface_part *parts;
     struct molt_iface_slot *slots; /* [n_slots]; grows by realloc under the lock */
     size_t n_slots, cap_slots;
-    uint32_t slot_buckets[MOLT_IFACE_BUCKETS];             /* index + 1 */
-    _Atomic(const char *) slot_names[MOLT_SLOTS_MAX / 64]; /* see iface.c */
+    uint32_t slot_buckets[MOLT_IFACE_BUCKETS]; /* index + 1 */
 
     /* Server names: open addressing, insert under the lock, lookup without. */
     _Atomic(char *) server_names[MOLT_SERVERS_MAX];

@@ -10,9 +10,26 @@ static void *outside[MOLT_SLOTS_MAX];
 
 __thread void **molt_world = outside;
 
-/* The one piece of process-wide state: a failed call may come from a thread
- * that belongs to no host. */
+/* Process-wide, as a failed call may come from a thread that belongs to no
+ * host. */
 static _Atomic(molt_thunk_failed_fn *) on_failed;
+
+/* Thunks are names of the whole OS process, so their descriptions are, too. */
+static _Atomic(const char *) names[MOLT_SLOTS_MAX];
+static atomic_uint returned[MOLT_SLOTS_MAX];
+
+void molt_thunk_describe(uint32_t slot, const char *name, size_t ret_bytes)
+{
+    if (slot >= MOLT_SLOTS_MAX)
+        return;
+    atomic_store(&returned[slot], (unsigned)ret_bytes);
+    atomic_store(&names[slot], name);
+}
+
+const char *molt_thunk_name(uint32_t slot)
+{
+    return slot < MOLT_SLOTS_MAX ? atomic_load(&names[slot]) : NULL;
+}
 
 void **molt_thunk_outside_table(void)
 {
@@ -37,10 +54,10 @@ void *molt_thunk_fail(uint32_t slot, int is_outside, void *first_argument);
 
 void *molt_thunk_fail(uint32_t slot, int is_outside, void *first_argument)
 {
-    size_t ret_bytes = 0;
     molt_thunk_failed_fn *fn = atomic_load(&on_failed);
     if (fn)
-        fn(slot, is_outside, &ret_bytes);
+        fn(slot, is_outside);
+    size_t ret_bytes = slot < MOLT_SLOTS_MAX ? atomic_load(&returned[slot]) : 0;
     if (ret_bytes == 0)
         return NULL;
     memset(first_argument, 0, ret_bytes);

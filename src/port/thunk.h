@@ -40,9 +40,16 @@ void molt_thunk_outside(void);
 
 /* What a failed call does: called with the slot and whether the thread had no
  * world (else the world doesn't define the slot). May leave the stack for
- * good. If it returns, *ret_bytes is the size of the struct that the function
- * returns in memory, 0 if it returns in registers. */
-typedef void molt_thunk_failed_fn(uint32_t slot, int is_outside, size_t *ret_bytes);
+ * good; if it returns, the caller gets zeroes. */
+typedef void molt_thunk_failed_fn(uint32_t slot, int is_outside);
+
+/* Say what a slot is, for failed calls on threads that belong to no host:
+ * "module:name" (borrowed until described anew; NULL forgets it), and the size
+ * of the struct that it returns in memory (0: in registers). Any thread may
+ * read; callers serialise. */
+void molt_thunk_describe(uint32_t slot, const char *name, size_t ret_bytes);
+/* NULL if unknown. Async-signal-safe. */
+const char *molt_thunk_name(uint32_t slot);
 
 /* Process-wide, because the calling thread may belong to no host. The first
  * setter wins; setting the same function again is fine. */

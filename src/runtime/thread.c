@@ -82,9 +82,12 @@ int molt_thread_error(struct molt_error *ret_err)
 
 /* ---- failed calls ------------------------------------------------------------ */
 
-static void name_slot(const struct molt_runner *runner, uint32_t slot, char *buf, size_t size)
+static void name_slot(uint32_t slot, char *buf, size_t size)
 {
-    if (!runner || molt_code_slot_name(runner->rt->code, slot, buf, size) < 0)
+    const char *name = molt_thunk_name(slot);
+    if (name)
+        snprintf(buf, size, "%s", name);
+    else
         snprintf(buf, size, "function %u", slot);
 }
 
@@ -101,13 +104,11 @@ static void end_process(struct molt_process *p, const char *function)
     molt_worker_fail(p);
 }
 
-static void on_failed_call(uint32_t slot, int is_outside, size_t *ret_bytes)
+static void on_failed_call(uint32_t slot, int is_outside)
 {
     struct molt_runner *runner = molt_runner_here();
-    if (runner)
-        *ret_bytes = molt_code_slot_ret_bytes(runner->rt->code, slot);
     char function[160];
-    name_slot(runner, slot, function, sizeof(function));
+    name_slot(slot, function, sizeof(function));
     if (runner && runner->worker && runner->process)
         end_process(runner->process, function);
     if (runner && runner->is_converting)

@@ -65,6 +65,11 @@ static void fill_slots(const struct molt_interface *interface, uint32_t first)
     assert_true(interface->magic == MOLT_INTERFACE_MAGIC);
     for (uint32_t i = 0; i < interface->count; i++)
         interface->slots[i] = first + i;
+    for (uint32_t i = 0; i < interface->count; i++) {
+        const struct molt_interface_entry *entry = &interface->entries[i];
+        bool is_big = strcmp(entry->name, "a_big") == 0;
+        molt_thunk_describe(first + i, entry->name, is_big ? sizeof(struct big) : 0);
+    }
     molt_thunk_outside_fill(first, first + interface->count);
 }
 
@@ -79,17 +84,14 @@ static const struct molt_interface_entry *entry_of(uint32_t slot)
     return NULL;
 }
 
-static void on_failed(uint32_t slot, int is_outside, size_t *ret_bytes)
+static void on_failed(uint32_t slot, int is_outside)
 {
-    const struct molt_interface_entry *entry = entry_of(slot);
     failed.slot = slot;
     failed.is_outside = is_outside;
     failed.n++;
     failed.is_aligned = ((uintptr_t)__builtin_frame_address(0) & 15) == 0;
     if (failed.leave_to)
         longjmp(*failed.leave_to, 1);
-    if (entry && strcmp(entry->name, "a_big") == 0)
-        *ret_bytes = sizeof(struct big);
 }
 
 static const char *symbol_of(const struct molt_interface_entry *entry)
