@@ -23,9 +23,9 @@ void molt_builder_free(struct molt_builder *b)
 {
     if (!b)
         return;
-    molt_map_fini(&b->headers, molt_header_free);
-    molt_map_fini(&b->units, molt_unit_free);
-    molt_map_fini(&b->linked, molt_linked_free);
+    molt_strmap_fini(&b->headers, molt_header_free);
+    molt_strmap_fini(&b->units, molt_unit_free);
+    molt_strmap_fini(&b->linked, molt_linked_free);
     molt_project_free(b->project);
     molt_share_fini(&b->share);
     molt_toolchain_free(b->tools);
@@ -199,7 +199,7 @@ static int drop_deleted(struct molt_run *run)
     if (!r->deleted)
         return molt_error_set(run->err, MOLT_ENOMEM, "out of memory");
     for (size_t i = 0; i < b->linked.n; i++) {
-        struct molt_map_entry *e = &b->linked.entries[i];
+        struct molt_strmap_entry *e = &b->linked.entries[i];
         bool exists = false;
         for (size_t k = 0; k < run->n_modules; k++)
             exists = exists || strcmp(run->modules[k]->name, e->key) == 0;

@@ -16,8 +16,8 @@
 #include "build/build.h"
 #include "build/files.h"
 #include "build/jobs.h"
-#include "build/map.h"
 #include "build/share.h"
+#include "build/strmap.h"
 #include "build/text.h"
 #include "build/toolchain.h"
 
@@ -58,10 +58,10 @@ struct molt_builder {
     struct molt_share share;
     struct molt_toolchain *tools;
     struct molt_files *files;
-    struct molt_map headers; /* "<module>" -> struct molt_header */
-    struct molt_map units;   /* path of the object -> struct molt_unit */
-    struct molt_map linked;  /* "<module>" -> struct molt_linked */
-    bool is_dirty;           /* the state file is out of date */
+    struct molt_strmap headers; /* "<module>" -> struct molt_header */
+    struct molt_strmap units;   /* path of the object -> struct molt_unit */
+    struct molt_strmap linked;  /* "<module>" -> struct molt_linked */
+    bool is_dirty;              /* the state file is out of date */
 };
 
 /* One call of molt_builder_run(). */
@@ -101,6 +101,11 @@ bool molt_run_is_settled(const struct molt_run *run, const struct molt_args *dep
 
 /* Keep what a job printed, and its errors as diagnostics. */
 void molt_run_output(struct molt_run *run, const struct molt_job *job);
+
+/* An error that the build itself found: a diagnostic, and a line of output in
+ * the form of a compiler's. @file may be NULL, @line 0. */
+void molt_run_error(struct molt_run *run, const char *file, int line, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 
 /* Bring the headers of all modules in view up to date. 0 with result->code
  * set if one can't be compiled. */

@@ -43,16 +43,27 @@ static const struct molt_project_module *module_named(const struct molt_run *run
     return NULL;
 }
 
+/* The file of @module that mentions @name, as well as can be told from text. */
+static const char *source_of(const struct molt_project_module *module, const char *name,
+                             int *ret_line)
+{
+    for (size_t i = 0; i < module->n_sources; i++)
+        if ((*ret_line = line_of(module->sources[i], name)))
+            return module->sources[i];
+    return module->sources[0];
+}
+
 /* @name was declared by a header of @owner, but is defined here. */
 static void foreign(struct check *c, const char *owner, const char *name)
 {
     const struct molt_project_module *other = module_named(c->run, owner);
     const char *header = other && other->header ? other->header : owner;
-    molt_diagnostics_add(&c->run->diagnostics, molt_run_relative(c->run, c->module->sources[0]), 0,
-                         0, true,
-                         "module %s defines %s(), which %s declares as a function of module %s; "
-                         "make it static, rename it, or move it to %s",
-                         c->module->name, name, molt_run_relative(c->run, header), owner, owner);
+    int line = 0;
+    const char *source = source_of(c->module, name, &line);
+    molt_run_error(c->run, molt_run_relative(c->run, source), line,
+                   "module %s defines %s(), which %s declares as a function of module %s; make it "
+                   "static, rename it, or move it to %s",
+                   c->module->name, name, molt_run_relative(c->run, header), owner, owner);
     c->run->result->code = MOLT_ELINK;
 }
 
@@ -93,11 +104,11 @@ static void check_missing(struct check *c)
         const char *name = h->names.v[i];
         if (molt_args_has(&c->defined, name))
             continue;
-        molt_diagnostics_add(&c->run->diagnostics, molt_run_relative(c->run, c->module->header),
-                             line_of(c->module->header, name), 0, true,
-                             "%s() is declared here, but no file of module %s defines it; define "
-                             "it, or remove the declaration",
-                             name, c->module->name);
+        molt_run_error(c->run, molt_run_relative(c->run, c->module->header),
+                       line_of(c->module->header, name),
+                       "%s() is declared here, but no file of module %s defines it; define "
+                       "it, or remove the declaration",
+                       name, c->module->name);
         c->run->result->code = MOLT_ELINK;
     }
 }
@@ -130,11 +141,11 @@ static int find_uses(struct check *c, const struct molt_args *link, struct molt_
 
 static void undefined(struct check *c, const char *name, const char *file, int line)
 {
-    molt_diagnostics_add(&c->run->diagnostics, file, line, 0, true,
-                         "module %s uses %s(), which nothing defines; define it, include the "
-                         "header of the module that exports it, or name its library with "
-                         "`libs.%s = ` in molt.conf",
-                         c->module->name, name, c->module->name);
+    molt_run_error(c->run, file, line,
+                   "module %s uses %s(), which nothing defines; define it, include the "
+                   "header of the module that exports it, or name its library with "
+                   "`libs.%s = ` in molt.conf",
+                   c->module->name, name, c->module->name);
     c->run->result->code = MOLT_ELINK;
 }
 

@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "build/map.h"
+#include "build/strmap.h"
 
 /* Times of file systems are stamped from a clock that ticks every 1 to 10 ms. */
 #define RACY_NS INT64_C(50000000)
@@ -28,7 +28,7 @@ struct file {
 
 struct molt_files {
     unsigned long run;
-    struct molt_map map;
+    struct molt_strmap map;
 };
 
 static void file_free(void *value)
@@ -50,7 +50,7 @@ void molt_files_free(struct molt_files *files)
 {
     if (!files)
         return;
-    molt_map_fini(&files->map, file_free);
+    molt_strmap_fini(&files->map, file_free);
     free(files);
 }
 
@@ -61,7 +61,7 @@ void molt_files_next(struct molt_files *files)
 
 void molt_files_forget(struct molt_files *files, const char *path)
 {
-    struct file *f = molt_map_get(&files->map, path);
+    struct file *f = molt_strmap_get(&files->map, path);
     if (f) {
         f->is_known = false;
         f->run = 0;
@@ -113,10 +113,10 @@ static int file_load(struct file *f, const char *path, const struct stat *st)
 /* Bring the entry up to date, at most once a build. */
 static struct file *file_get(struct molt_files *files, const char *path)
 {
-    struct file *f = molt_map_get(&files->map, path);
+    struct file *f = molt_strmap_get(&files->map, path);
     if (!f) {
         f = calloc(1, sizeof(*f));
-        if (!f || molt_map_put(&files->map, path, f) < 0) {
+        if (!f || molt_strmap_put(&files->map, path, f) < 0) {
             free(f);
             return NULL;
         }
@@ -141,7 +141,7 @@ static struct file *file_get(struct molt_files *files, const char *path)
 bool molt_files_is_settled(struct molt_files *files, const char *path, struct molt_files_time since)
 {
     struct stat st;
-    const struct file *f = molt_map_get(&files->map, path);
+    const struct file *f = molt_strmap_get(&files->map, path);
     if (!f || !f->is_known || f->run != files->run || stat(path, &st) < 0)
         return false;
     if (f->checked_ns > since.monotonic_ns)

@@ -33,7 +33,7 @@ static int no_memory(struct molt_run *run)
 const struct molt_header *molt_run_header(const struct molt_run *run,
                                           const struct molt_project_module *module)
 {
-    return module->header ? molt_map_get(&run->builder->headers, module->name) : NULL;
+    return module->header ? molt_strmap_get(&run->builder->headers, module->name) : NULL;
 }
 
 static int flags_digest(struct molt_run *run, const struct molt_project_module *module,
@@ -342,8 +342,8 @@ static int add_pending(struct molt_run *run, const struct molt_project_module *m
 /* Put the new records in the place of the old ones. */
 static int install(struct molt_run *run, struct pending *p)
 {
-    struct molt_header *old = molt_map_get(&run->builder->headers, p->module->name);
-    if (molt_map_put(&run->builder->headers, p->module->name, p->header) < 0)
+    struct molt_header *old = molt_strmap_get(&run->builder->headers, p->module->name);
+    if (molt_strmap_put(&run->builder->headers, p->module->name, p->header) < 0)
         return no_memory(run);
     p->header = NULL;
     molt_header_free(old);

@@ -35,8 +35,8 @@ void molt_includes_folders(const struct molt_run *run, const struct molt_args *f
 struct walk {
     const struct molt_run *run;
     struct molt_args folders;
-    struct molt_args seen; /* files to look into; grows while it is walked */
-    struct molt_map known; /* the same, for looking up */
+    struct molt_args seen;    /* files to look into; grows while it is walked */
+    struct molt_strmap known; /* the same, for looking up */
     bool is_failed;
 };
 
@@ -47,10 +47,10 @@ static bool walk_try(struct walk *w, char *path)
         w->is_failed = true;
         return true;
     }
-    bool is_known = molt_map_get(&w->known, path) != NULL;
+    bool is_known = molt_strmap_get(&w->known, path) != NULL;
     bool exists = is_known || molt_files_exists(w->run->builder->files, path);
     if (exists && !is_known) {
-        if (molt_map_put(&w->known, path, w) < 0)
+        if (molt_strmap_put(&w->known, path, w) < 0)
             w->is_failed = true;
         molt_args_add(&w->seen, path);
     }
@@ -102,6 +102,6 @@ int molt_includes_guess(const struct molt_run *run, const char *source,
     molt_includes_from_deps(run, &w.seen, ret_set);
     molt_args_fini(&w.folders);
     molt_args_fini(&w.seen);
-    molt_map_fini(&w.known, NULL);
+    molt_strmap_fini(&w.known, NULL);
     return rc;
 }

@@ -53,7 +53,7 @@ static int list_add(struct list *list, const struct molt_meta_symbol *s, const c
 }
 
 /* The exports of @meta that aren't in @known, which is extended by them. */
-static int collect(struct list *list, const struct molt_meta *meta, struct molt_map *known,
+static int collect(struct list *list, const struct molt_meta *meta, struct molt_strmap *known,
                    struct molt_error *err)
 {
     int rc = 0;
@@ -65,10 +65,10 @@ static int collect(struct list *list, const struct molt_meta *meta, struct molt_
             return molt_error_set(err, rc, "the name of %s() in module %s is too long", s->name,
                                   s->module);
         rc = 0;
-        if (molt_map_get(known, name))
+        if (molt_strmap_get(known, name))
             continue;
         rc = list_add(list, s, name, err);
-        if (rc == 0 && molt_map_put(known, name, list) < 0)
+        if (rc == 0 && molt_strmap_put(known, name, list) < 0)
             rc = no_memory(err);
     }
     return rc;
@@ -180,12 +180,12 @@ int molt_builder_interface(struct molt_builder *builder, size_t n_metas,
                            const struct molt_meta *const *metas, size_t n_known,
                            const char *const *known, char **ret_path, struct molt_error *err)
 {
-    struct molt_map names = MOLT_MAP_INIT;
+    struct molt_strmap names = MOLT_STRMAP_INIT;
     struct list list = {0};
     char *path = NULL;
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < n_known; i++)
-        if (molt_map_put(&names, known[i], &list) < 0)
+        if (molt_strmap_put(&names, known[i], &list) < 0)
             rc = no_memory(err);
     for (size_t i = 0; rc == 0 && i < n_metas; i++)
         rc = collect(&list, metas[i], &names, err);
@@ -196,7 +196,7 @@ int molt_builder_interface(struct molt_builder *builder, size_t n_metas,
     if (rc == 0 && list.n)
         rc = make(builder, &list, &path, err);
     list_fini(&list);
-    molt_map_fini(&names, NULL);
+    molt_strmap_fini(&names, NULL);
     if (rc == 0)
         *ret_path = path;
     return rc;

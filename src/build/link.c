@@ -138,7 +138,7 @@ static int make_key(struct molt_run *run, const struct work *w, uint8_t key[MOLT
     for (size_t i = 0; i < w->job.argv.n; i++)
         molt_buf_str(&text, w->job.argv.v[i]);
     for (size_t i = 0; i < w->objects.n; i++) {
-        const struct molt_unit *u = molt_map_get(&run->builder->units, w->objects.v[i]);
+        const struct molt_unit *u = molt_strmap_get(&run->builder->units, w->objects.v[i]);
         molt_buf_str(&sources, w->objects.v[i]);
         if (u)
             molt_buf_add(&text, u->object, sizeof(u->object));
@@ -281,10 +281,10 @@ static int read_image(struct molt_run *run, struct work *w, const struct molt_bu
                                          .headers = w->headers};
     struct molt_error why = {0};
     int rc = molt_image_read(bytes->data, bytes->len, &options, &w->fresh->meta, &why);
-    if (rc == MOLT_EREFUSED || rc == MOLT_EFORMAT) {
-        molt_diagnostics_add(&run->diagnostics, molt_run_relative(run, w->module->sources[0]), 0, 0,
-                             true, "%s", why.text);
-        run->result->code = MOLT_EREFUSED;
+    if (rc == MOLT_EREFUSED || rc == MOLT_EFORMAT || rc == MOLT_ELINK) {
+        molt_run_error(run, molt_run_relative(run, w->module->sources[0]), 0, "module %s: %s",
+                       w->module->name, why.text);
+        run->result->code = rc == MOLT_ELINK ? MOLT_ELINK : MOLT_EREFUSED;
         return 0;
     }
     if (rc < 0)
@@ -346,7 +346,7 @@ static int prepare(struct molt_run *run, struct work *w, const struct molt_proje
         w->temp = NULL;
         return no_memory(run);
     }
-    w->old = molt_map_get(&run->builder->linked, module->name);
+    w->old = molt_strmap_get(&run->builder->linked, module->name);
     molt_run_objects(run, module, &w->objects);
     int rc = collect_headers(run, w);
     if (rc == 0)
@@ -416,11 +416,11 @@ static int commit(struct molt_run *run, struct work *all, size_t n)
 {
     struct molt_builder *b = run->builder;
     for (size_t i = 0; i < n; i++) {
-        struct molt_linked *old = molt_map_get(&b->linked, all[i].module->name);
+        struct molt_linked *old = molt_strmap_get(&b->linked, all[i].module->name);
         bool is_same = old && !all[i].is_new && !all[i].is_kept && !all[i].needs_link;
         if (is_same)
             continue;
-        if (molt_map_put(&b->linked, all[i].module->name, all[i].fresh) < 0)
+        if (molt_strmap_put(&b->linked, all[i].module->name, all[i].fresh) < 0)
             return no_memory(run);
         all[i].fresh = NULL;
         molt_linked_free(old);

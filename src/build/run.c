@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The molt authors */
 /* Paths, flags and messages: what all steps of a build need. */
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -166,4 +167,20 @@ void molt_run_output(struct molt_run *run, const struct molt_job *job)
         if (!run->output.is_failed)
             molt_text_diagnostics(run->output.data + start, &run->diagnostics);
     }
+}
+
+void molt_run_error(struct molt_run *run, const char *file, int line, const char *fmt, ...)
+{
+    char text[MOLT_ERROR_TEXT_MAX];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    molt_diagnostics_add(&run->diagnostics, file, line, 0, true, "%s", text);
+    if (file && line)
+        molt_buf_printf(&run->output, "%s:%d: error: %s\n", file, line, text);
+    else if (file)
+        molt_buf_printf(&run->output, "%s: error: %s\n", file, text);
+    else
+        molt_buf_printf(&run->output, "error: %s\n", text);
 }

@@ -124,7 +124,7 @@ static void *get_linked(struct molt_reader *r)
 
 /* ---- maps ------------------------------------------------------------------- */
 
-static void put_map(struct molt_buf *out, const struct molt_map *map,
+static void put_map(struct molt_buf *out, const struct molt_strmap *map,
                     void (*put)(struct molt_buf *, const void *))
 {
     uint32_t n = 0;
@@ -139,15 +139,15 @@ static void put_map(struct molt_buf *out, const struct molt_map *map,
     }
 }
 
-static void get_map(struct molt_reader *r, struct molt_map *map, void *(*get)(struct molt_reader *),
-                    void (*free_record)(void *))
+static void get_map(struct molt_reader *r, struct molt_strmap *map,
+                    void *(*get)(struct molt_reader *), void (*free_record)(void *))
 {
     size_t n = molt_reader_count(r, 4);
     for (size_t i = 0; i < n && !r->is_failed; i++) {
         char *key = molt_reader_str(r);
         void *record = key ? get(r) : NULL;
-        bool is_ok = record && !r->is_failed && !molt_map_get(map, key) &&
-                     molt_map_put(map, key, record) == 0;
+        bool is_ok = record && !r->is_failed && !molt_strmap_get(map, key) &&
+                     molt_strmap_put(map, key, record) == 0;
         if (!is_ok) {
             free_record(record);
             r->is_failed = true;
@@ -174,9 +174,9 @@ void molt_state_load(struct molt_builder *b)
         get_map(&r, &b->units, get_unit, molt_unit_free);
         get_map(&r, &b->linked, get_linked, molt_linked_free);
         if (r.is_failed || !molt_reader_at_end(&r)) {
-            molt_map_fini(&b->headers, molt_header_free);
-            molt_map_fini(&b->units, molt_unit_free);
-            molt_map_fini(&b->linked, molt_linked_free);
+            molt_strmap_fini(&b->headers, molt_header_free);
+            molt_strmap_fini(&b->units, molt_unit_free);
+            molt_strmap_fini(&b->linked, molt_linked_free);
         }
     }
     molt_buf_fini(&bytes);

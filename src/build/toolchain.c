@@ -26,7 +26,7 @@ void molt_toolchain_free(struct molt_toolchain *tools)
     free(tools->libc);
     free(tools->libgcc);
     free(tools->cache);
-    molt_map_fini(&tools->libraries, free);
+    molt_strmap_fini(&tools->libraries, free);
     free(tools);
 }
 
@@ -170,7 +170,7 @@ static bool cache_read(struct molt_toolchain *tools, struct molt_reader *r)
     size_t n = molt_reader_count(r, 8);
     for (size_t i = 0; i < n && !r->is_failed; i++) {
         char *name = molt_reader_str(r), *path = molt_reader_str(r);
-        if (!name || !path || molt_map_put(&tools->libraries, name, path) < 0)
+        if (!name || !path || molt_strmap_put(&tools->libraries, name, path) < 0)
             free(path);
         free(name);
     }
@@ -192,7 +192,7 @@ static bool cache_load(struct molt_toolchain *tools)
     free(tools->libc);
     free(tools->libgcc);
     tools->version = tools->libc = tools->libgcc = NULL;
-    molt_map_fini(&tools->libraries, free);
+    molt_strmap_fini(&tools->libraries, free);
     return false;
 }
 
@@ -253,7 +253,7 @@ bool molt_toolchain_is_current(const struct molt_toolchain *tools, const char *c
 int molt_toolchain_library(struct molt_toolchain *tools, const char *name, const char **ret,
                            struct molt_error *err)
 {
-    char *path = molt_map_get(&tools->libraries, name);
+    char *path = molt_strmap_get(&tools->libraries, name);
     if (path && access(path, R_OK) == 0) {
         *ret = path;
         return 0;
@@ -273,8 +273,8 @@ int molt_toolchain_library(struct molt_toolchain *tools, const char *name, const
                               name, name);
     if (rc < 0)
         return rc;
-    free(molt_map_get(&tools->libraries, name));
-    if (molt_map_put(&tools->libraries, name, path) < 0) {
+    free(molt_strmap_get(&tools->libraries, name));
+    if (molt_strmap_put(&tools->libraries, name, path) < 0) {
         free(path);
         return molt_error_set(err, MOLT_ENOMEM, "out of memory");
     }

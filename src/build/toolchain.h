@@ -16,7 +16,7 @@
 
 #include "base/sha256.h"
 #include "build/args.h"
-#include "build/map.h"
+#include "build/strmap.h"
 
 struct molt_toolchain {
     struct molt_args cc; /* the words of `cc` in molt.conf */
@@ -27,7 +27,7 @@ struct molt_toolchain {
     char *linker_name;             /* "gold", "bfd", "lld" */
     char *libc, *libgcc;           /* files */
     uint8_t id[MOLT_SHA256_BYTES]; /* covers all of it, with file times */
-    struct molt_map libraries;     /* name -> path */
+    struct molt_strmap libraries;  /* name -> path */
     char *cache;                   /* file */
 };
 

@@ -226,7 +226,7 @@ static int unit_key(struct molt_run *run, const struct work *w, const struct mol
 static int is_current(struct molt_run *run, struct work *w)
 {
     struct molt_builder *b = run->builder;
-    const struct molt_unit *old = molt_map_get(&b->units, w->object);
+    const struct molt_unit *old = molt_strmap_get(&b->units, w->object);
     if (!old)
         return 0;
     molt_includes_from_deps(run, &old->deps, w->previous);
@@ -374,8 +374,8 @@ static int not_compiled(struct molt_run *run, struct work *w, enum outcome *ret)
 
 static int install(struct molt_run *run, struct work *w)
 {
-    struct molt_unit *old = molt_map_get(&run->builder->units, w->object);
-    if (molt_map_put(&run->builder->units, w->object, w->unit) < 0)
+    struct molt_unit *old = molt_strmap_get(&run->builder->units, w->object);
+    if (molt_strmap_put(&run->builder->units, w->object, w->unit) < 0)
         return no_memory(run);
     w->unit = NULL;
     molt_unit_free(old);
@@ -396,9 +396,9 @@ static int finish(struct molt_run *run, struct work *w, struct molt_files_time s
     if (*ret == DONE)
         return install(run, w);
     if (*ret == AGAIN)
-        molt_diagnostics_add(&run->diagnostics, molt_run_relative(run, w->source), 0, 0, true,
-                             "which headers it includes depends on how their functions are "
-                             "named; include them without conditions");
+        molt_run_error(run, molt_run_relative(run, w->source), 0,
+                       "which headers it includes depends on how their functions are "
+                       "named; include them without conditions");
     run->result->code = MOLT_ECOMPILE;
     return 0;
 }
@@ -554,7 +554,7 @@ bool molt_run_uses(const struct molt_run *run, const struct molt_project_module 
     molt_run_objects(run, module, &objects);
     bool uses = module == other;
     for (size_t i = 0; !uses && i < objects.n; i++) {
-        const struct molt_unit *u = molt_map_get(&run->builder->units, objects.v[i]);
+        const struct molt_unit *u = molt_strmap_get(&run->builder->units, objects.v[i]);
         uses = u && molt_args_has(&u->deps, other->header);
     }
     molt_args_fini(&objects);

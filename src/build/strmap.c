@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The molt authors */
-#include "build/map.h"
+#include "build/strmap.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include <molt/error.h>
 
-void molt_map_fini(struct molt_map *map, void (*free_value)(void *))
+void molt_strmap_fini(struct molt_strmap *map, void (*free_value)(void *))
 {
     for (size_t i = 0; i < map->n; i++) {
         free(map->entries[i].key);
@@ -16,7 +16,7 @@ void molt_map_fini(struct molt_map *map, void (*free_value)(void *))
     }
     free(map->entries);
     free(map->slots);
-    *map = MOLT_MAP_INIT;
+    *map = MOLT_STRMAP_INIT;
 }
 
 /* FNV-1a; the keys are paths and names of the project itself. */
@@ -29,7 +29,7 @@ static uint64_t hash(const char *key)
 }
 
 /* The slot that holds @key, or the free one where it would go. */
-static size_t slot_of(const struct molt_map *map, const char *key)
+static size_t slot_of(const struct molt_strmap *map, const char *key)
 {
     size_t mask = map->n_slots - 1;
     size_t i = (size_t)hash(key) & mask;
@@ -38,10 +38,10 @@ static size_t slot_of(const struct molt_map *map, const char *key)
     return i;
 }
 
-static int grow(struct molt_map *map)
+static int grow(struct molt_strmap *map)
 {
     size_t cap = map->cap ? map->cap * 2 : 32;
-    struct molt_map_entry *entries = realloc(map->entries, cap * sizeof(*entries));
+    struct molt_strmap_entry *entries = realloc(map->entries, cap * sizeof(*entries));
     if (!entries)
         return MOLT_ENOMEM;
     map->entries = entries;
@@ -57,7 +57,7 @@ static int grow(struct molt_map *map)
     return 0;
 }
 
-void *molt_map_get(const struct molt_map *map, const char *key)
+void *molt_strmap_get(const struct molt_strmap *map, const char *key)
 {
     if (!map->n_slots)
         return NULL;
@@ -65,7 +65,7 @@ void *molt_map_get(const struct molt_map *map, const char *key)
     return at ? map->entries[at - 1].value : NULL;
 }
 
-int molt_map_put(struct molt_map *map, const char *key, void *value)
+int molt_strmap_put(struct molt_strmap *map, const char *key, void *value)
 {
     if (map->n == map->cap) {
         int rc = grow(map);
@@ -80,7 +80,7 @@ int molt_map_put(struct molt_map *map, const char *key, void *value)
     char *copy = strdup(key);
     if (!copy)
         return MOLT_ENOMEM;
-    map->entries[map->n++] = (struct molt_map_entry){copy, value};
+    map->entries[map->n++] = (struct molt_strmap_entry){copy, value};
     map->slots[slot] = (uint32_t)map->n;
     return 0;
 }
