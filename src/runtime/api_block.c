@@ -32,16 +32,16 @@ static struct molt_block *find_exact(const struct molt_runner *runner, const voi
  * yet fail: what it frees of it goes when the new state is adopted. */
 static bool free_later(struct molt_process *p, struct molt_block *block)
 {
-    size_t n = p->n_prepared_frees + 1;
-    struct molt_block **list = realloc(p->prepared_frees, n * sizeof(struct molt_block *));
+    size_t n = p->n_prepared_frees;
+    for (size_t i = 0; i < n; i++)
+        if (p->prepared_frees[i] == block)
+            return true;
+    struct molt_block **list = realloc(p->prepared_frees, (n + 1) * sizeof(struct molt_block *));
     if (!list)
         return false; /* it goes with the process */
-    for (size_t i = 0; i + 1 < n; i++)
-        if (list[i] == block)
-            return true;
-    list[n - 1] = block;
+    list[n] = block;
     p->prepared_frees = list;
-    p->n_prepared_frees = n;
+    p->n_prepared_frees = n + 1;
     return true;
 }
 

@@ -17,6 +17,24 @@ static struct molt_runner *effective_runner(void)
     return runner && !runner->is_converting ? runner : NULL;
 }
 
+/* What is consumed also where there is nobody to give it to. */
+static int consume(struct molt_runner *runner, void *msg, int code)
+{
+    struct molt_graph graph;
+    int rc = molt_runner_take(runner, msg, &graph);
+    if (rc < 0)
+        return rc;
+    molt_runner_drop(runner, &graph);
+    return code;
+}
+
+/* On a thread without effects: what it consumes is freed as far as it is known. */
+static int refuse(void *msg)
+{
+    struct molt_runner *runner = molt_runner_here();
+    return runner && msg ? consume(runner, msg, MOLT_ENOPROC) : MOLT_ENOPROC;
+}
+
 /* ---- send --------------------------------------------------------------------- */
 
 /* Consumes @graph. */
@@ -43,7 +61,7 @@ int molt_send_pid(molt_pid pid, void *msg)
 {
     struct molt_runner *runner = effective_runner();
     if (!runner)
-        return MOLT_ENOPROC;
+        return refuse(msg);
     struct molt_graph graph;
     int rc = molt_runner_take(runner, msg, &graph);
     if (rc < 0)
@@ -51,22 +69,11 @@ int molt_send_pid(molt_pid pid, void *msg)
     return post(runner, pid, MOLT_MESSAGE_CAST, (struct molt_from){0}, &graph, NULL);
 }
 
-/* What is consumed also where there is nobody to give it to. */
-static int consume(struct molt_runner *runner, void *msg, int code)
-{
-    struct molt_graph graph;
-    int rc = molt_runner_take(runner, msg, &graph);
-    if (rc < 0)
-        return rc;
-    molt_runner_drop(runner, &graph);
-    return code;
-}
-
 int molt_send(const char *name, void *msg)
 {
     struct molt_runner *runner = effective_runner();
     if (!runner)
-        return MOLT_ENOPROC;
+        return refuse(msg);
     molt_pid pid = name ? molt_names_find(runner->rt, name) : 0;
     if (!pid)
         return consume(runner, msg, name ? MOLT_ENOENT : MOLT_EINVAL);
@@ -184,7 +191,7 @@ int molt_call_typed(const char *name, molt_pid pid, void *msg, void **ret,
 {
     struct molt_runner *runner = effective_runner();
     if (!runner)
-        return MOLT_ENOPROC;
+        return refuse(msg);
     if (!runner->process)
         return consume(runner, msg, MOLT_ENOPROC);
     int rc = check_call(runner, name, &pid);
@@ -211,7 +218,7 @@ int molt_reply(const struct molt_from *from, void *reply)
 {
     struct molt_runner *runner = effective_runner();
     if (!runner)
-        return MOLT_ENOPROC;
+        return refuse(reply);
     struct molt_graph graph;
     int rc = molt_runner_take(runner, reply, &graph);
     if (rc < 0)
@@ -270,7 +277,7 @@ int molt_spawn(const char *server, const char *name, void *arg, molt_pid *ret_pi
 {
     struct molt_runner *runner = effective_runner();
     if (!runner)
-        return MOLT_ENOPROC;
+        return refuse(arg);
     struct molt_graph graph;
     int rc = arg ? molt_runner_take(runner, arg, &graph) : 0;
     if (rc < 0)

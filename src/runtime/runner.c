@@ -78,7 +78,10 @@ int molt_runner_take(struct molt_runner *runner, void *payload, struct molt_grap
         report_foreign(runner, payload);
         return block && molt_block_payload(block) == payload ? MOLT_EOWNER : MOLT_EINVAL;
     }
-    const struct molt_block *pinned = runner->process ? runner->process->state_block : NULL;
+    const struct molt_process *p = runner->process;
+    const struct molt_block *pinned = !p                      ? NULL
+                                      : runner->is_converting ? p->prepared
+                                                              : p->state_block;
     int rc = molt_graph_collect(runner->rt->heap, owner, block, pinned, graph);
     if (rc < 0) {
         report_foreign(runner, payload);

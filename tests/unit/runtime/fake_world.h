@@ -47,7 +47,7 @@
                                                .may_point = (n_) > 0,                              \
                                                .n_ptrs = (n_),                                     \
                                                .ptrs = (ptrs_)};                                   \
-    static const struct molt_type *const id##_tag = &id##_type
+    static const struct molt_type *const id##_tag __attribute__((unused)) = &id##_type
 #define FAKE_TYPE(id, T, hash_) FAKE_TYPE_(id, T, hash_, NULL, 0)
 #define FAKE_POINTER_TYPE(id, T, hash_, ...)                                                       \
     static const struct molt_meta_ptr id##_ptrs[] = {__VA_ARGS__};                                 \
