@@ -70,7 +70,7 @@ struct molt_server {
     uint32_t size; /* sizeof(struct molt_server) of the module's headers */
     uint32_t state_size;
     const char *name;
-    const char *state; /* S as written */
+    const char *state;      /* S as written */
     molt_any_fn init;       /* int fn(S *, const A *): A is the spawn argument */
     molt_any_fn terminate;  /* void fn(S *, int reason) */
     molt_any_fn on_ready;   /* int fn(S *, int fd, unsigned events) */
@@ -84,10 +84,10 @@ struct molt_server {
 enum molt_restart { MOLT_PERMANENT = 0, MOLT_TRANSIENT = 1, MOLT_TEMPORARY = 2 };
 
 struct molt_child {
-    const char *id;     /* unique in its supervisor; also the registered name */
-    const char *server; /* name of the server behaviour */
+    const char *id;             /* unique in its supervisor; also the registered name */
+    const char *server;         /* name of the server behaviour */
     int (*arg)(void **ret_arg); /* makes the spawn argument (a block), or NULL */
-    uint32_t restart;   /* enum molt_restart */
+    uint32_t restart;           /* enum molt_restart */
     uint32_t reserved;
 };
 
@@ -111,6 +111,21 @@ struct molt_extension {
     const void *data;
 };
 
+/* How the module sees the address of one of its own exports: in data, and in
+ * code. Both must be the thunk's (docs/design/worlds.md, "Detection"). An
+ * element of section molt_views; emitted by the build, per unit and export. */
+struct molt_view {
+    void *address;
+    void *(*see)(void);
+};
+#define MOLT_VIEW(f)                                                                               \
+    static void *molt_view_see_##f(void)                                                           \
+    {                                                                                              \
+        return (void *)f;                                                                          \
+    }                                                                                              \
+    static const struct molt_view molt_view_##f                                                    \
+        __attribute__((used, section("molt_views"), aligned(8))) = {(void *)f, molt_view_see_##f}
+
 /* The descriptor. Ranges are [start, end); NULL where a section is absent. */
 struct molt_module {
     uint64_t magic;
@@ -121,6 +136,7 @@ struct molt_module {
     const struct molt_server *servers, *servers_end;
     const struct molt_supervisor *supervisors, *supervisors_end;
     const struct molt_extension *extensions, *extensions_end;
+    const struct molt_view *views, *views_end;
 };
 
 /* Kinds of extension that the host itself reads: int fn(void), void fn(void). */
@@ -136,8 +152,9 @@ struct molt_module {
     MOLT_SECTION_EDGE_(const struct molt_server, molt_servers);                                    \
     MOLT_SECTION_EDGE_(const struct molt_supervisor, molt_supervisors);                            \
     MOLT_SECTION_EDGE_(const struct molt_extension, molt_extensions);                              \
-    extern const struct molt_module molt_module_descriptor_                                        \
-        __asm__(MOLT_MODULE_SYMBOL) __attribute__((visibility("default")));                        \
+    MOLT_SECTION_EDGE_(const struct molt_view, molt_views);                                        \
+    extern const struct molt_module molt_module_descriptor_ __asm__(MOLT_MODULE_SYMBOL)            \
+        __attribute__((visibility("default")));                                                    \
     const struct molt_module molt_module_descriptor_ __attribute__((used)) = {                     \
         .magic = MOLT_MODULE_MAGIC,                                                                \
         .abi = MOLT_ABI_VERSION,                                                                   \
@@ -151,6 +168,8 @@ struct molt_module {
         .supervisors_end = __stop_molt_supervisors,                                                \
         .extensions = __start_molt_extensions,                                                     \
         .extensions_end = __stop_molt_extensions,                                                  \
+        .views = __start_molt_views,                                                               \
+        .views_end = __stop_molt_views,                                                            \
     }
 
 #ifdef __cplusplus

@@ -84,6 +84,7 @@ static int check_descriptor(struct molt_version *v, struct molt_error *err)
               is_inside(&v->image, d->servers, d->servers_end) &&
               is_inside(&v->image, d->supervisors, d->supervisors_end) &&
               is_inside(&v->image, d->extensions, d->extensions_end) &&
+              is_inside(&v->image, d->views, d->views_end) &&
               (size_t)(d->tags_end - d->tags) == meta->n_tags &&
               (size_t)(d->servers_end - d->servers) == meta->n_servers;
     if (!ok)
@@ -93,24 +94,32 @@ static int check_descriptor(struct molt_version *v, struct molt_error *err)
     return 0;
 }
 
+static bool is_thunk_of(const struct molt_code *code, const struct molt_version *v, const void *p)
+{
+    for (size_t i = 0; i < v->meta->n_exports; i++)
+        if (p == code->slots[v->slots[i]].thunk)
+            return true;
+    return false;
+}
+
 /* A module that was linked with -Bsymbolic, or compiled by clang with
  * -fno-semantic-interposition, takes its own exports' addresses without the
- * thunks. The build puts one such address into the word molt$self: it must be
- * a thunk of this module's. */
-static int check_self(const struct molt_code *code, const struct molt_version *v,
-                      struct molt_error *err)
+ * thunks, the one everywhere, the other in code of the defining unit. */
+static int check_views(const struct molt_code *code, const struct molt_version *v,
+                       struct molt_error *err)
 {
-    void *const *self = molt_image_symbol(&v->image, "molt$self");
-    if (!self || v->meta->n_exports == 0)
-        return 0;
-    for (size_t i = 0; i < v->meta->n_exports; i++)
-        if (*self == code->slots[v->slots[i]].thunk)
-            return 0;
-    return molt_error_set(err, MOLT_EREFUSED,
-                          "%s: the address of an own exported function isn't its thunk: the "
-                          "module was linked with -Bsymbolic or compiled with clang's "
-                          "-fno-semantic-interposition; build it without them",
-                          v->module);
+    for (const struct molt_view *view = v->desc->views; view < v->desc->views_end; view++) {
+        bool ok = is_inside(&v->image, (const void *)(uintptr_t)view->see,
+                            (const char *)(uintptr_t)view->see + 1) &&
+                  is_thunk_of(code, v, view->address) && view->see() == view->address;
+        if (!ok)
+            return molt_error_set(err, MOLT_EREFUSED,
+                                  "%s: the address of an own exported function isn't its thunk: "
+                                  "the module was linked with -Bsymbolic, or compiled with "
+                                  "clang's -fno-semantic-interposition; build it without them",
+                                  v->module);
+    }
+    return 0;
 }
 
 /* ---- making ready ----------------------------------------------------------- */
@@ -140,7 +149,7 @@ static int resolve_exports(struct molt_code *code, struct molt_version *v, struc
             return molt_error_set(err, MOLT_EFORMAT, "%s: the image doesn't define %s",
                                   meta->module, e->name);
     }
-    return check_self(code, v, err);
+    return check_views(code, v, err);
 }
 
 static const struct molt_type *type_at(const struct molt_type *const *types, uint32_t index)
