@@ -106,6 +106,24 @@ static void add_anchors(const struct molt_run *run, const struct molt_project_mo
     }
 }
 
+/* How this unit sees its own module's exports: MOLT_VIEW of molt/abi.h, spelled
+ * out because the author need not include that. */
+static void add_views(const struct molt_run *run, const struct molt_project_module *m,
+                      struct molt_buf *out)
+{
+    const struct molt_header *h = molt_run_header(run, m);
+    for (size_t i = 0; h && i < h->names.n; i++) {
+        const char *f = h->names.v[i];
+        molt_buf_printf(out,
+                        "#undef %s\n"
+                        "static void *molt_view_see_%s(void) { return (void *)%s; }\n"
+                        "static const struct { void *address; void *(*see)(void); } molt_view_%s\n"
+                        "    __attribute__((used, section(\"molt_views\"), aligned(8))) =\n"
+                        "    { (void *)%s, molt_view_see_%s };\n",
+                        f, f, f, f, f, f);
+    }
+}
+
 static void add_prologue(const struct molt_run *run, const struct work *w, const bool *imports,
                          struct molt_buf *out)
 {
@@ -132,15 +150,17 @@ static void add_epilogue(const struct molt_run *run, const struct work *w, const
     for (size_t i = 0; i < run->n_modules; i++)
         if (imports[i] && run->modules[i] != w->module)
             add_anchors(run, run->modules[i], out);
+        else if (imports[i])
+            add_views(run, run->modules[i], out);
 }
 
 /* The descriptor in a unit of its own: macros of the author can't break it.
  * The empty sections define the edges that its weak names refer to. */
 static void add_descriptor(const struct work *w, struct molt_buf *out)
 {
-    static const char *const sections[] = {"tags", "servers", "supervisors", "extensions"};
+    static const char *const sections[] = {"tags", "servers", "supervisors", "extensions", "views"};
     molt_buf_adds(out, "#include <molt/abi.h>\n");
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < 5; i++)
         molt_buf_printf(
             out, "__asm__(\".pushsection molt_%s,\\\"aw\\\",%%progbits\\n.popsection\\n\");\n",
             sections[i]);
