@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The molt authors */
-/* What the world sees. Change "Hello 1" and save: the next request has it. */
+/* What clients see. Change the greeting and save: the next request has it. */
 #include <molt/http.h>
 #include <molt/molt.h>
 
