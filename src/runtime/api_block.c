@@ -89,10 +89,10 @@ int molt_keep(void *payload)
         return MOLT_EOWNER;
     if (block == p->state_block)
         return 0;
-    struct molt_graph graph;
+    struct molt_cargo graph;
     /* Pointers to the state or to others are no obstacle: nothing moves. */
-    (void)molt_graph_collect(runner->rt->heap, &p->owner, block, p->state_block, &graph);
-    molt_graph_give(&graph, &p->owner, &p->owner.blocks);
+    (void)molt_cargo_collect(runner->rt->heap, &p->owner, block, p->state_block, &graph);
+    molt_cargo_give(&graph, &p->owner, &p->owner.blocks);
     size_t bytes = atomic_load_explicit(&graph.transit.bytes, memory_order_relaxed);
     size_t now = atomic_load_explicit(&p->owner.bytes, memory_order_relaxed);
     atomic_store_explicit(&p->owner.bytes, now + bytes, memory_order_relaxed);

@@ -20,7 +20,7 @@ static struct molt_runner *effective_runner(void)
 /* What is consumed also where there is nobody to give it to. */
 static int consume(struct molt_runner *runner, void *msg, int code)
 {
-    struct molt_graph graph;
+    struct molt_cargo graph;
     int rc = molt_runner_take(runner, msg, &graph);
     if (rc < 0)
         return rc;
@@ -39,7 +39,7 @@ static int refuse(void *msg)
 
 /* Consumes @graph. */
 static int post(struct molt_runner *runner, molt_pid pid, enum molt_message_kind kind,
-                struct molt_from from, struct molt_graph *graph, struct molt_process *caller)
+                struct molt_from from, struct molt_cargo *graph, struct molt_process *caller)
 {
     struct molt_process *p = molt_process_find(runner->rt, pid);
     struct molt_message *m = p ? molt_message_new(kind) : NULL;
@@ -50,7 +50,7 @@ static int post(struct molt_runner *runner, molt_pid pid, enum molt_message_kind
     m->root = graph->root;
     m->from = from;
     m->bytes = atomic_load_explicit(&graph->transit.bytes, memory_order_relaxed);
-    molt_graph_give(graph, &p->owner, &m->blocks);
+    molt_cargo_give(graph, &p->owner, &m->blocks);
     int rc = molt_process_deliver(runner->rt, pid, m, caller);
     if (rc < 0)
         molt_message_free(runner->rt->heap, &runner->cache, m);
@@ -62,7 +62,7 @@ int molt_send_pid(molt_pid pid, void *msg)
     struct molt_runner *runner = effective_runner();
     if (!runner)
         return refuse(msg);
-    struct molt_graph graph;
+    struct molt_cargo graph;
     int rc = molt_runner_take(runner, msg, &graph);
     if (rc < 0)
         return rc;
@@ -137,14 +137,14 @@ static void report_locked(struct molt_process *p, const char *what)
 
 static void free_graph(struct molt_runner *runner, struct molt_process *p, struct molt_block *root)
 {
-    struct molt_graph graph;
-    (void)molt_graph_collect(runner->rt->heap, &p->owner, root, p->state_block, &graph);
+    struct molt_cargo graph;
+    (void)molt_cargo_collect(runner->rt->heap, &p->owner, root, p->state_block, &graph);
     molt_runner_drop(runner, &graph);
 }
 
 /* Post the call and wait. Consumes @graph. */
 static int call(struct molt_runner *runner, molt_pid pid, const char *name,
-                struct molt_graph *graph, int timeout_ms, struct molt_block **ret_root)
+                struct molt_cargo *graph, int timeout_ms, struct molt_block **ret_root)
 {
     struct molt_process *p = runner->process;
     char what[MOLT_NAME_MAX + 8];
@@ -197,7 +197,7 @@ int molt_call_typed(const char *name, molt_pid pid, void *msg, void **ret,
     int rc = check_call(runner, name, &pid);
     if (rc < 0)
         return consume(runner, msg, rc);
-    struct molt_graph graph;
+    struct molt_cargo graph;
     rc = molt_runner_take(runner, msg, &graph);
     if (rc < 0)
         return rc;
@@ -219,7 +219,7 @@ int molt_reply(const struct molt_from *from, void *reply)
     struct molt_runner *runner = effective_runner();
     if (!runner)
         return refuse(reply);
-    struct molt_graph graph;
+    struct molt_cargo graph;
     int rc = molt_runner_take(runner, reply, &graph);
     if (rc < 0)
         return rc;
@@ -278,7 +278,7 @@ int molt_spawn(const char *server, const char *name, void *arg, molt_pid *ret_pi
     struct molt_runner *runner = effective_runner();
     if (!runner)
         return refuse(arg);
-    struct molt_graph graph;
+    struct molt_cargo graph;
     int rc = arg ? molt_runner_take(runner, arg, &graph) : 0;
     if (rc < 0)
         return rc;

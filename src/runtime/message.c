@@ -5,13 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-void molt_graph_init(struct molt_graph *graph)
+void molt_cargo_init(struct molt_cargo *graph)
 {
     molt_owner_init(&graph->transit, NULL);
     graph->root = NULL;
 }
 
-static void take(struct molt_owner *owner, struct molt_block *block, struct molt_graph *graph)
+static void take(struct molt_owner *owner, struct molt_block *block, struct molt_cargo *graph)
 {
     molt_owner_remove(owner, block);
     molt_owner_add(&graph->transit, block);
@@ -19,7 +19,7 @@ static void take(struct molt_owner *owner, struct molt_block *block, struct molt
 
 /* Take the block that @word leads to, if it leads to one. */
 static int follow(const struct molt_heap *heap, struct molt_owner *owner, const void *word,
-                  const struct molt_block *pinned, struct molt_graph *graph)
+                  const struct molt_block *pinned, struct molt_cargo *graph)
 {
     struct molt_block *block = word ? molt_heap_find(heap, word) : NULL;
     if (!block)
@@ -38,7 +38,7 @@ static int follow(const struct molt_heap *heap, struct molt_owner *owner, const 
 /* Returns the first error, but goes on to take what can be taken. */
 static int follow_all(const struct molt_heap *heap, struct molt_owner *owner,
                       const struct molt_block *from, const struct molt_block *pinned,
-                      struct molt_graph *graph)
+                      struct molt_cargo *graph)
 {
     int rc = 0;
     const struct molt_type *type = from->type;
@@ -59,11 +59,11 @@ static int follow_all(const struct molt_heap *heap, struct molt_owner *owner,
     return rc;
 }
 
-int molt_graph_collect(const struct molt_heap *heap, struct molt_owner *owner,
+int molt_cargo_collect(const struct molt_heap *heap, struct molt_owner *owner,
                        struct molt_block *root, const struct molt_block *pinned,
-                       struct molt_graph *graph)
+                       struct molt_cargo *graph)
 {
-    molt_graph_init(graph);
+    molt_cargo_init(graph);
     if (root == pinned)
         return MOLT_EINVAL;
     take(owner, root, graph);
@@ -79,7 +79,7 @@ int molt_graph_collect(const struct molt_heap *heap, struct molt_owner *owner,
     return rc;
 }
 
-void molt_graph_give(struct molt_graph *graph, struct molt_owner *owner, struct molt_list *list)
+void molt_cargo_give(struct molt_cargo *graph, struct molt_owner *owner, struct molt_list *list)
 {
     molt_list_each (node, tmp, &graph->transit.blocks) {
         struct molt_block *block = molt_container_of(node, struct molt_block, link);

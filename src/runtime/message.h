@@ -19,7 +19,7 @@
 
 /* Blocks on their way: on no owner's list. The struct stays at its address
  * from collect to give or drop. */
-struct molt_graph {
+struct molt_cargo {
     struct molt_owner transit; /* owns them meanwhile; its list has them */
     struct molt_block *root;   /* NULL: empty */
 };
@@ -27,13 +27,13 @@ struct molt_graph {
 /* Take @root and what it reaches from @owner. @pinned (may be NULL) is a block
  * that can't go: a process's state. MOLT_EOWNER if another's block is reached,
  * MOLT_EINVAL if @pinned is; @graph has then all that can be freed. */
-int molt_graph_collect(const struct molt_heap *heap, struct molt_owner *owner,
+int molt_cargo_collect(const struct molt_heap *heap, struct molt_owner *owner,
                        struct molt_block *root, const struct molt_block *pinned,
-                       struct molt_graph *graph);
-void molt_graph_init(struct molt_graph *graph);
+                       struct molt_cargo *graph);
+void molt_cargo_init(struct molt_cargo *graph);
 
 /* Move all of @graph to the end of @list, as @owner's. Counts no bytes. */
-void molt_graph_give(struct molt_graph *graph, struct molt_owner *owner, struct molt_list *list);
+void molt_cargo_give(struct molt_cargo *graph, struct molt_owner *owner, struct molt_list *list);
 
 enum molt_message_kind {
     MOLT_MESSAGE_CAST,

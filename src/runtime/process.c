@@ -195,7 +195,7 @@ int molt_process_deliver(struct molt_runtime *rt, molt_pid pid, struct molt_mess
 }
 
 bool molt_process_complete(struct molt_runtime *rt, molt_pid pid, uint64_t ref, int rc,
-                           struct molt_graph *graph)
+                           struct molt_cargo *graph)
 {
     struct molt_process *p = find_and_lock(rt, pid);
     if (!p)
@@ -207,7 +207,7 @@ bool molt_process_complete(struct molt_runtime *rt, molt_pid pid, uint64_t ref, 
         if (graph) {
             p->wait.root = graph->root;
             p->wait.bytes = atomic_load_explicit(&graph->transit.bytes, memory_order_relaxed);
-            molt_graph_give(graph, &p->owner, &p->wait.reply);
+            molt_cargo_give(graph, &p->owner, &p->wait.reply);
         }
         molt_process_wake(p);
     }
@@ -280,11 +280,11 @@ static int prepare_messages(const struct molt_spawn *spawn, struct molt_message 
     return MOLT_ENOMEM;
 }
 
-static void give_arg(struct molt_process *p, struct molt_graph *graph, struct molt_message *message)
+static void give_arg(struct molt_process *p, struct molt_cargo *graph, struct molt_message *message)
 {
     message->root = graph->root;
     message->bytes = atomic_load_explicit(&graph->transit.bytes, memory_order_relaxed);
-    molt_graph_give(graph, &p->owner, &message->blocks);
+    molt_cargo_give(graph, &p->owner, &message->blocks);
 }
 
 /* The process becomes visible, but as if it were running. */

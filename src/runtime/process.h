@@ -191,7 +191,7 @@ struct molt_spawn {
     molt_native_fn *native;
     void *native_state;
     const char *name;       /* may be NULL */
-    struct molt_graph *arg; /* may be NULL; consumed on success */
+    struct molt_cargo *arg; /* may be NULL; consumed on success */
     molt_pid parent, supervisor;
 };
 
@@ -215,7 +215,7 @@ int molt_process_deliver(struct molt_runtime *rt, molt_pid pid, struct molt_mess
 /* End the wait for @ref with @rc, or with @graph (may be NULL; given to the
  * waiter then). False if nobody waits for it any more. */
 bool molt_process_complete(struct molt_runtime *rt, molt_pid pid, uint64_t ref, int rc,
-                           struct molt_graph *graph);
+                           struct molt_cargo *graph);
 
 /* The caller no longer waits for its server's answer. By the caller's runner. */
 void molt_process_forget_call(struct molt_process *p);

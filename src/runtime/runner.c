@@ -62,14 +62,14 @@ static void report_foreign(const struct molt_runner *runner, const void *payload
                      who, payload);
 }
 
-void molt_runner_drop(struct molt_runner *runner, struct molt_graph *graph)
+void molt_runner_drop(struct molt_runner *runner, struct molt_cargo *graph)
 {
     molt_block_drop_list(runner->rt->heap, &runner->cache, &graph->transit.blocks);
 }
 
-int molt_runner_take(struct molt_runner *runner, void *payload, struct molt_graph *graph)
+int molt_runner_take(struct molt_runner *runner, void *payload, struct molt_cargo *graph)
 {
-    molt_graph_init(graph);
+    molt_cargo_init(graph);
     if (!payload)
         return MOLT_EINVAL;
     struct molt_block *block = molt_heap_find(runner->rt->heap, payload);
@@ -82,7 +82,7 @@ int molt_runner_take(struct molt_runner *runner, void *payload, struct molt_grap
     const struct molt_block *pinned = !p                      ? NULL
                                       : runner->is_converting ? p->prepared
                                                               : p->state_block;
-    int rc = molt_graph_collect(runner->rt->heap, owner, block, pinned, graph);
+    int rc = molt_cargo_collect(runner->rt->heap, owner, block, pinned, graph);
     if (rc < 0) {
         report_foreign(runner, payload);
         molt_runner_drop(runner, graph);

@@ -17,7 +17,7 @@
 #include "code/code.h"
 #include "runtime/block.h"
 
-struct molt_graph;
+struct molt_cargo;
 struct molt_process;
 struct molt_runtime;
 struct molt_worker;
@@ -49,8 +49,8 @@ struct molt_owner *molt_runner_owner(struct molt_runner *runner);
 
 /* Take the graph of a block that the caller consumes. On failure what could be
  * taken is freed. MOLT_EINVAL (no block), MOLT_EOWNER. */
-int molt_runner_take(struct molt_runner *runner, void *payload, struct molt_graph *graph);
-void molt_runner_drop(struct molt_runner *runner, struct molt_graph *graph);
+int molt_runner_take(struct molt_runner *runner, void *payload, struct molt_cargo *graph);
+void molt_runner_drop(struct molt_runner *runner, struct molt_cargo *graph);
 
 /* The world that the caller is in; NULL if offline. */
 struct molt_world *molt_runner_world(const struct molt_runner *runner);

@@ -100,7 +100,7 @@ static void note_sent(struct look *look, size_t range, const char *where)
     scan->n_hits++;
 }
 
-void molt_scan_graph(struct molt_scan *scan, const struct molt_graph *graph)
+void molt_scan_graph(struct molt_scan *scan, const struct molt_cargo *graph)
 {
     pthread_mutex_lock(&scan->lock);
     struct look look = {.ranges = scan->ranges,

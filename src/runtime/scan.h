@@ -16,7 +16,7 @@
 
 #include "code/code.h"
 
-struct molt_graph;
+struct molt_cargo;
 
 #define MOLT_SCAN_HITS_MAX 64
 
@@ -36,6 +36,6 @@ struct molt_scan {
 };
 
 /* The sender's part: look at what moves while a scan is on. */
-void molt_scan_graph(struct molt_scan *scan, const struct molt_graph *graph);
+void molt_scan_graph(struct molt_scan *scan, const struct molt_cargo *graph);
 
 #endif

@@ -51,7 +51,7 @@ static void forget(struct supervisor *s, struct child *child)
 /* ---- starting ---------------------------------------------------------------- */
 
 /* The argument is made by code of the module, hence here, inside a callback. */
-static int make_arg(const struct molt_child *spec, struct molt_graph *graph, bool *ret_has_arg)
+static int make_arg(const struct molt_child *spec, struct molt_cargo *graph, bool *ret_has_arg)
 {
     void *arg = NULL;
     *ret_has_arg = false;
@@ -65,7 +65,7 @@ static int make_arg(const struct molt_child *spec, struct molt_graph *graph, boo
 
 static int start_server(struct molt_process *p, const struct molt_child *spec, molt_pid *ret_pid)
 {
-    struct molt_graph graph;
+    struct molt_cargo graph;
     bool has_arg;
     int rc = make_arg(spec, &graph, &has_arg);
     if (rc < 0)

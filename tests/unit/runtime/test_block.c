@@ -159,10 +159,10 @@ static void a_graph_moves_with_its_cycles(void **state)
     z->next = x;
     y->any = text + 9; /* one past the end */
     z->any = (char *)y + 5;
-    struct molt_graph graph;
-    assert_int_equal(molt_graph_collect(b->heap, &b->mine, block_of(b, x), NULL, &graph), 0);
+    struct molt_cargo graph;
+    assert_int_equal(molt_cargo_collect(b->heap, &b->mine, block_of(b, x), NULL, &graph), 0);
     assert_int_equal(length(&graph.transit.blocks), 4);
-    molt_graph_give(&graph, &b->theirs, &b->theirs.blocks);
+    molt_cargo_give(&graph, &b->theirs, &b->theirs.blocks);
     assert_int_equal(length(&b->theirs.blocks), 4);
     assert_ptr_equal(molt_block_owner(block_of(b, text)), &b->theirs);
     assert_ptr_equal(molt_block_owner(block_of(b, stays)), &b->mine);
@@ -174,8 +174,8 @@ static void each_element_of_an_array_is_followed(void **state)
     struct node *row = molt_block_payload(make(b, &node_type, 50));
     for (int i = 0; i < 50; i++)
         row[i].next = node(b);
-    struct molt_graph graph;
-    assert_int_equal(molt_graph_collect(b->heap, &b->mine, block_of(b, row), NULL, &graph), 0);
+    struct molt_cargo graph;
+    assert_int_equal(molt_cargo_collect(b->heap, &b->mine, block_of(b, row), NULL, &graph), 0);
     assert_int_equal(length(&graph.transit.blocks), 51);
     molt_block_drop_list(b->heap, &b->cache, &graph.transit.blocks);
 }
@@ -188,8 +188,8 @@ static void words_that_are_no_blocks_stay_as_they_are(void **state)
     x->any = &local;
     x->next = gone;
     molt_block_drop(b->heap, &b->cache, block_of(b, gone));
-    struct molt_graph graph;
-    assert_int_equal(molt_graph_collect(b->heap, &b->mine, block_of(b, x), NULL, &graph), 0);
+    struct molt_cargo graph;
+    assert_int_equal(molt_cargo_collect(b->heap, &b->mine, block_of(b, x), NULL, &graph), 0);
     assert_int_equal(length(&graph.transit.blocks), 1);
     assert_ptr_equal(x->any, &local);
     molt_block_drop_list(b->heap, &b->cache, &graph.transit.blocks);
@@ -202,8 +202,8 @@ static void another_owners_block_refuses_the_move(void **state)
     struct molt_block *foreign = molt_block_make(b->heap, &b->cache, &b->theirs, &node_type, 1);
     x->next = molt_block_payload(foreign);
     x->any = y;
-    struct molt_graph graph;
-    assert_int_equal(molt_graph_collect(b->heap, &b->mine, block_of(b, x), NULL, &graph),
+    struct molt_cargo graph;
+    assert_int_equal(molt_cargo_collect(b->heap, &b->mine, block_of(b, x), NULL, &graph),
                      MOLT_EOWNER);
     /* All that was the sender's is there to be freed. */
     assert_int_equal(length(&graph.transit.blocks), 2);
@@ -216,8 +216,8 @@ static void the_state_can_not_be_moved(void **state)
     struct bench *b = *state;
     struct node *x = node(b), *pinned = node(b);
     x->next = pinned;
-    struct molt_graph graph;
-    assert_int_equal(molt_graph_collect(b->heap, &b->mine, block_of(b, x), block_of(b, pinned),
+    struct molt_cargo graph;
+    assert_int_equal(molt_cargo_collect(b->heap, &b->mine, block_of(b, x), block_of(b, pinned),
                                         &graph),
                      MOLT_EINVAL);
     assert_ptr_equal(molt_block_owner(block_of(b, pinned)), &b->mine);
