@@ -6,6 +6,7 @@
  * this order: stubs into every live table, then the index into the part's data
  * word, then the part's names become visible to images that are loaded later.
  */
+#include <dlfcn.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -137,6 +138,31 @@ static const struct molt_interface *check_part(const struct molt_image *image,
     return table;
 }
 
+/* Modules find thunks in the global scope, which is the process's, not the
+ * host's: if another host was there first, they would bind to its thunks, with
+ * its slots. */
+static int check_visible(const struct molt_interface *table, struct molt_error *err)
+{
+    int rc = 0;
+    void *program = dlopen(NULL, RTLD_NOW);
+    for (uint32_t i = 0; program && rc == 0 && i < table->count; i++) {
+        const struct molt_interface_entry *e = &table->entries[i];
+        char symbol[512];
+        if (molt_meta_symbol_name(symbol, sizeof(symbol), e->module, e->name, e->sig) < 0)
+            rc = molt_error_set(err, MOLT_EFORMAT, "the name %.80s is too long", e->name);
+        else if (dlsym(program, symbol) != e->thunk)
+            rc = molt_error_set(err, MOLT_EEXIST,
+                                "%s:%s has a thunk already, of another interface object or of "
+                                "another host in this process; hosts with the same modules need "
+                                "processes of their own",
+                                e->module, e->name);
+    }
+    if (!program)
+        return molt_error_set(err, MOLT_EIO, "the loader knows no program");
+    dlclose(program);
+    return rc;
+}
+
 static int give_slots(struct molt_code *code, const struct molt_interface *table,
                       struct molt_error *err)
 {
@@ -178,7 +204,9 @@ int molt_iface_load(struct molt_code *code, int fd, const uint8_t *digest, struc
         return rc;
     }
     const struct molt_interface *table = check_part(&part->image, err);
-    rc = table ? give_slots(code, table, err) : MOLT_EFORMAT;
+    rc = table ? check_visible(table, err) : MOLT_EFORMAT;
+    if (rc == 0)
+        rc = give_slots(code, table, err);
     if (rc < 0) {
         char why[128];
         /* Nothing binds to it yet; if slots were given before memory ran out,

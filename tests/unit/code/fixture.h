@@ -181,13 +181,19 @@ static inline void fixture_swap(const struct test_image *image)
 
 typedef int fixture_fn(void);
 
-/* The thunk of @symbol, e.g. "a$f$0000000000000001". */
+/* The thunk of @symbol, e.g. "a$f$0000000000000001". By way of its object: a
+ * look-up in the global scope would tie the object to the program for good. */
 static inline void *fixture_thunk(const char *symbol)
 {
-    char name[128];
+    char name[128], path[256], hex[MOLT_SHA256_HEX];
+    molt_sha256_hex(fx.interface_digest, hex);
+    snprintf(path, sizeof path, "%s/molt-if-%s.so", fx.store, hex);
     snprintf(name, sizeof name, "molt$%s", symbol);
-    void *thunk = dlsym(RTLD_DEFAULT, name);
+    void *interface = dlopen(path, RTLD_NOW | RTLD_NOLOAD);
+    assert_non_null(interface);
+    void *thunk = dlsym(interface, name);
     assert_non_null(thunk);
+    dlclose(interface);
     return thunk;
 }
 

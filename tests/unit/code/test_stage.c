@@ -9,6 +9,7 @@ static struct {
     struct test_image b_header, a_header, a_newer_header, b_newer_header;
     struct test_image hooks_good, hooks_bad; /* see hooks_text */
     struct test_image server_a, server_b, type_b;
+    struct test_image view_good, view_symbolic, view_functions, view_clang;
     struct test_image liar, no_thunk, no_definition, few_tags;
 } img;
 
@@ -41,6 +42,23 @@ static struct test_image build(struct test_module module)
     return test_module_build(&fx.maker, &module);
 }
 
+/* One module with a view of its export, bound in four ways. */
+static void build_views(void)
+{
+    struct test_module module = {"a", .text = TEXT_F(6) "MOLT_VIEW(f);",
+                                 .exports = {{"a", "f", 1}}};
+    img.view_good = build(module);
+    module.ldflags[0] = "-Wl,-Bsymbolic";
+    img.view_symbolic = build(module);
+    module.ldflags[0] = "-Wl,-Bsymbolic-functions";
+    img.view_functions = build(module);
+    module.ldflags[0] = NULL;
+    module.cflags[0] = "-fno-semantic-interposition";
+    fx.maker.cc = "clang";
+    img.view_clang = build(module);
+    fx.maker.cc = "gcc";
+}
+
 static int build_modules(void **state)
 {
     (void)state;
@@ -68,6 +86,7 @@ static int build_modules(void **state)
                                    .servers = {{"same", 0}}, .n_tags = 1});
     img.type_b =
         build((struct test_module){"c", .text = "", .types = {{"x.h:struct s", 2, 8, true}}});
+    build_views();
     img.liar = build((struct test_module){"a", .says = "b", .text = ""});
     img.no_thunk =
         build((struct test_module){"a", .text = SERVER TEXT_F(1), .exports = {{"a", "f", 99}},
@@ -333,6 +352,26 @@ static void an_interface_object_with_another_digest_is_refused(void **state)
     close(fd);
 }
 
+/* Modules bind to the thunk that the process has first, so a second host in it
+ * would run through the slots of the first. */
+static void a_second_host_with_the_same_thunks_in_one_process_is_refused(void **state)
+{
+    struct molt_code_config config = {.store = fx.store};
+    struct molt_code *second;
+    uint64_t stage;
+    (void)state;
+    fixture_swap(&img.a1);
+    assert_int_equal(molt_code_new(&config, &second, &fx.err), 0);
+    assert_int_equal(molt_stage_begin(second, &stage, &fx.err), 0);
+    int fd = open(fx.interface, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(molt_stage_interface(second, stage, fd, fx.interface_digest, &fx.err),
+                     MOLT_EEXIST);
+    close(fd);
+    assert_says("another host in this process");
+    molt_code_free(second);
+    assert_int_equal(fixture_ask(A_F), 1);
+}
+
 static void an_object_without_a_table_is_no_interface(void **state)
 {
     (void)state;
@@ -342,6 +381,21 @@ static void an_object_without_a_table_is_no_interface(void **state)
     assert_int_equal(molt_stage_interface(fx.code, stage, fd, img.a1.meta->digest, &fx.err),
                      MOLT_EFORMAT);
     close(fd);
+}
+
+static void a_module_that_sees_its_own_exports_without_thunks_is_refused(void **state)
+{
+    const struct test_image *const images[] = {&img.view_symbolic, &img.view_functions,
+                                               &img.view_clang};
+    (void)state;
+    uint64_t stage = fixture_begin();
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(fixture_put(stage, images[i]), MOLT_EREFUSED);
+        assert_says("isn't its thunk");
+    }
+    assert_int_equal(fixture_put(stage, &img.view_good), 0);
+    assert_int_equal(molt_stage_abort(fx.code, stage), 0);
+    assert_no_trace();
 }
 
 static void one_bad_object_of_two_leaves_nothing_behind(void **state)
@@ -564,7 +618,9 @@ int main(void)
         TEST(an_image_that_is_not_as_described_is_refused),
         TEST(bytes_that_are_no_object_are_refused),
         TEST(an_interface_object_with_another_digest_is_refused),
+        TEST(a_second_host_with_the_same_thunks_in_one_process_is_refused),
         TEST(an_object_without_a_table_is_no_interface),
+        TEST(a_module_that_sees_its_own_exports_without_thunks_is_refused),
         TEST(one_bad_object_of_two_leaves_nothing_behind),
         TEST(deleting_a_module_that_is_imported_is_refused_by_name),
         TEST(a_deleted_module_is_gone_for_those_who_call_it),
