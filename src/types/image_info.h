@@ -19,10 +19,10 @@
 #include "code/meta.h"
 
 struct molt_image_options {
-    const char *module;      /* expected name; NULL: whatever it says */
-    const char *project;     /* root folder: header paths are named relative to it */
-    bool allow_sanitizer;    /* a sanitizer's own constructors are fine */
-    size_t n_headers;        /* put into the meta as they are */
+    const char *module;   /* expected name; NULL: whatever it says */
+    const char *project;  /* root folder: header paths are named relative to it */
+    bool allow_sanitizer; /* a sanitizer's own constructors are fine */
+    size_t n_headers;     /* put into the meta as they are */
     const struct molt_meta_header *headers;
 };
 
@@ -34,9 +34,8 @@ int molt_image_read(const void *bytes, size_t len, const struct molt_image_optio
 /* Human-readable differences of two layouts of one type, one per line, e.g.
  * "struct counter.n  long -> int" or "struct counter.max  added (long)":
  * @key as in the metas of both images. Returns the number of lines. */
-int molt_image_diff(const void *old_bytes, size_t old_len, const void *new_bytes,
-                    size_t new_len, const char *key, struct molt_buf *out,
-                    struct molt_error *err);
+int molt_image_diff(const void *old_bytes, size_t old_len, const void *new_bytes, size_t new_len,
+                    const char *key, struct molt_buf *out, struct molt_error *err);
 
 /* Where @offset (from the image's base) lies: function, file, line. Strings
  * are malloc'd, NULL where unknown. */

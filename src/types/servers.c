@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+/*
+ * Behaviours: section molt_servers is an array of struct molt_server. The casts
+ * of MOLT_SERVER() hide the functions' types from the compiler; here they are
+ * compared with what their places promise (include/molt/abi.h).
+ */
+#include <dwarf.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <molt/abi.h>
+
+#include "types/image.h"
+#include "types/rules.h"
+
+struct behaviour {
+    struct molt_image *image;
+    uint64_t addr;    /* of the struct molt_server */
+    const char *name; /* of the behaviour */
+    size_t unit;      /* where it is declared */
+    uint32_t state;   /* node of S */
+    char place[256];
+    struct molt_meta_server *meta;
+};
+
+/* A function in the table, with its type. */
+struct callee {
+    const char *name;
+    uint32_t function; /* node */
+    char place[256];
+};
+
+static int no_memory(struct molt_error *err)
+{
+    return molt_error_set(err, MOLT_ENOMEM, "reading behaviours: out of memory");
+}
+
+static int read_word(const struct behaviour *b, size_t offset, struct molt_elf_word *ret,
+                     struct molt_error *err)
+{
+    if (molt_elf_word(&b->image->elf, b->addr + offset, ret) < 0)
+        return molt_rule_break(err, MOLT_RULE_BEHAVIOUR, "%s is unreadable", b->name);
+    return 0;
+}
+
+static int read_string(const struct behaviour *b, size_t offset, const char **ret,
+                       struct molt_error *err)
+{
+    struct molt_elf_word word;
+    int rc = read_word(b, offset, &word, err);
+    if (rc < 0)
+        return rc;
+    *ret = word.addr && !word.sym ? molt_elf_string_at(&b->image->elf, word.addr) : NULL;
+    if (!*ret)
+        return molt_rule_break(err, MOLT_RULE_BEHAVIOUR, "%s has a name that is no string",
+                               b->name);
+    return 0;
+}
+
+static uint32_t read_u32(const struct behaviour *b, size_t offset)
+{
+    uint32_t value = 0;
+    const uint8_t *at = molt_elf_at(&b->image->elf, b->addr + offset, sizeof value);
+    if (at)
+        memcpy(&value, at, sizeof value);
+    return value;
+}
+
+/* ---- expectations ------------------------------------------------------- */
+
+static bool is_base(const struct molt_graph *g, uint32_t type, unsigned encoding, uint64_t size)
+{
+    const struct molt_node *node = &g->nodes[molt_graph_strip(g, type, NULL)];
+    return node->kind == MOLT_KIND_BASE && node->encoding == encoding && node->size == size;
+}
+
+static bool is_int(const struct molt_graph *g, uint32_t type)
+{
+    return is_base(g, type, DW_ATE_signed, 4);
+}
+
+static bool is_void(const struct molt_graph *g, uint32_t type)
+{
+    return g->nodes[molt_graph_strip(g, type, NULL)].kind == MOLT_KIND_VOID;
+}
+
+/* What a pointer leads to; NONE if @type is no pointer. */
+static uint32_t pointee(const struct molt_graph *g, uint32_t type)
+{
+    const struct molt_node *node = &g->nodes[molt_graph_strip(g, type, NULL)];
+    return node->kind == MOLT_KIND_POINTER ? node->target : MOLT_NODE_NONE;
+}
+
+static bool points_to(const struct molt_graph *g, uint32_t type, uint32_t target)
+{
+    uint32_t found = pointee(g, type);
+    return found != MOLT_NODE_NONE && molt_graph_is_same(g, found, target);
+}
+
+static bool is_const_pointer(const struct molt_graph *g, uint32_t type)
+{
+    unsigned quals = 0;
+    uint32_t found = pointee(g, type);
+    if (found == MOLT_NODE_NONE)
+        return false;
+    molt_graph_strip(g, found, &quals);
+    return quals & MOLT_QUAL_CONST;
+}
+
+static bool points_to_from(const struct molt_graph *g, uint32_t type)
+{
+    uint32_t found = pointee(g, type);
+    if (found == MOLT_NODE_NONE)
+        return false;
+    const struct molt_node *node = &g->nodes[molt_graph_strip(g, found, NULL)];
+    return node->kind == MOLT_KIND_RECORD && node->name && strcmp(node->name, "molt_from") == 0;
+}
+
+static bool points_to_char(const struct molt_graph *g, uint32_t type)
+{
+    uint32_t found = pointee(g, type);
+    if (found == MOLT_NODE_NONE)
+        return false;
+    const struct molt_node *node = &g->nodes[molt_graph_strip(g, found, NULL)];
+    return node->kind == MOLT_KIND_BASE && node->size == 1;
+}
+
+/* ---- functions of the table --------------------------------------------- */
+
+/* An export of another module as a handler: its type is its anchor's. */
+static int imported_callee(struct behaviour *b, const Elf64_Sym *sym, struct callee *ret,
+                           struct molt_error *err)
+{
+    const char *name = molt_elf_symbol_name(&b->image->elf.dynsym, sym);
+    return molt_rule_break_with(err, MOLT_RULE_HANDLER,
+                                "write a function in this module that calls it",
+                                "%s behaviour %s uses %.200s, which another module defines",
+                                b->place, b->name, (ret->name = name));
+}
+
+/* The function at @offset of the table; *ret_is_set false: there is none. */
+static int read_callee(struct behaviour *b, size_t offset, struct callee *ret, bool *ret_is_set,
+                       struct molt_error *err)
+{
+    struct molt_elf_word word;
+    int rc = read_word(b, offset, &word, err);
+    if (rc < 0)
+        return rc;
+    *ret_is_set = word.addr != 0 || word.sym;
+    if (!*ret_is_set)
+        return 0;
+    if (word.sym)
+        return imported_callee(b, word.sym, ret, err);
+    const struct molt_debug_fn *fn = molt_debug_fn_at(&b->image->debug, word.addr);
+    if (!fn)
+        return molt_rule_break(err, MOLT_RULE_HANDLER,
+                               "%s behaviour %s names a function without debug info", b->place,
+                               b->name);
+    Dwarf_Die die = fn->die;
+    ret->name = fn->name;
+    molt_debug_place(&b->image->debug, &die, ret->place, sizeof ret->place);
+    return molt_graph_add(&b->image->graph, &die, &ret->function, err);
+}
+
+/* A printed type in a message's life. */
+static const char *print_type(const struct molt_graph *g, uint32_t type, struct molt_buf *buf)
+{
+    molt_buf_reset(buf);
+    molt_graph_print(g, type, buf);
+    return buf->data ? buf->data : "?";
+}
+
+/* Refuse @callee, whose type should have been @expected. */
+static int refuse(const struct behaviour *b, const struct callee *callee, const char *expected,
+                  struct molt_error *err)
+{
+    struct molt_buf found = MOLT_BUF_INIT;
+    int rc = molt_rule_break(err, MOLT_RULE_HANDLER,
+                             "%s %s of behaviour %s is %.150s, declared for %.150s", callee->place,
+                             callee->name, b->name,
+                             print_type(&b->image->graph, callee->function, &found), expected);
+    molt_buf_fini(&found);
+    return rc;
+}
+
+struct shape { /* of a function in the table */
+    size_t offset;
+    const char *what;
+    bool returns_void;
+    unsigned n_parameters;
+    const char *expected;
+};
+
+static bool fits(const struct molt_graph *g, uint32_t function, bool returns_void,
+                 unsigned n_parameters)
+{
+    const struct molt_node *node = &g->nodes[function];
+    return node->kind == MOLT_KIND_FUNCTION && node->n_members == n_parameters &&
+           !node->is_variadic &&
+           (returns_void ? is_void(g, node->target) : is_int(g, node->target));
+}
+
+static uint32_t parameter(const struct molt_graph *g, uint32_t function, unsigned i)
+{
+    return g->nodes[function].members[i].type;
+}
+
+static bool is_fixed_callee_fine(const struct behaviour *b, const struct shape *shape,
+                                 uint32_t function)
+{
+    const struct molt_graph *g = &b->image->graph;
+    if (!fits(g, function, shape->returns_void, shape->n_parameters) ||
+        !points_to(g, parameter(g, function, 0), b->state))
+        return false;
+    switch (shape->offset) {
+    case offsetof(struct molt_server, terminate):
+        return is_int(g, parameter(g, function, 1));
+    case offsetof(struct molt_server, on_ready):
+        return is_int(g, parameter(g, function, 1)) &&
+               is_base(g, parameter(g, function, 2), DW_ATE_unsigned, 4);
+    case offsetof(struct molt_server, on_other):
+        return points_to_char(g, parameter(g, function, 1)) &&
+               pointee(g, parameter(g, function, 2)) != MOLT_NODE_NONE &&
+               is_void(g, pointee(g, parameter(g, function, 2)));
+    default:
+        return true;
+    }
+}
+
+static int check_fixed(struct behaviour *b, struct molt_error *err)
+{
+    static const struct shape shapes[] = {
+        {offsetof(struct molt_server, terminate), "terminate", true, 2, "void (S *, int reason)"},
+        {offsetof(struct molt_server, on_ready), "on_ready", false, 3,
+         "int (S *, int fd, unsigned events)"},
+        {offsetof(struct molt_server, on_timeout), "on_timeout", false, 1, "int (S *)"},
+        {offsetof(struct molt_server, on_other), "on_other", false, 3,
+         "int (S *, const char *type, void *message)"},
+    };
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        struct callee callee;
+        bool is_set;
+        int rc = read_callee(b, shapes[i].offset, &callee, &is_set, err);
+        if (rc < 0)
+            return rc;
+        if (!is_set || is_fixed_callee_fine(b, &shapes[i], callee.function))
+            continue;
+        struct molt_buf expected = MOLT_BUF_INIT, state = MOLT_BUF_INIT;
+        molt_buf_printf(&expected, ".%s: %s, S being %s", shapes[i].what, shapes[i].expected,
+                        print_type(&b->image->graph, b->state, &state));
+        rc = refuse(b, &callee, expected.data ? expected.data : shapes[i].expected, err);
+        molt_buf_fini(&expected);
+        molt_buf_fini(&state);
+        return rc;
+    }
+    return 0;
+}
+
+/* int init(S *) or int init(S *, const A *): A, or void, is what spawn gives. */
+static int check_init(struct behaviour *b, struct molt_error *err)
+{
+    struct molt_image *image = b->image;
+    const struct molt_graph *g = &image->graph;
+    struct callee callee;
+    bool is_set;
+    b->meta->init_type = MOLT_TYPE_NONE;
+    int rc = read_callee(b, offsetof(struct molt_server, init), &callee, &is_set, err);
+    if (rc < 0 || !is_set)
+        return rc;
+    bool has_argument = fits(g, callee.function, false, 2);
+    if ((!has_argument && !fits(g, callee.function, false, 1)) ||
+        !points_to(g, parameter(g, callee.function, 0), b->state) ||
+        (has_argument && pointee(g, parameter(g, callee.function, 1)) == MOLT_NODE_NONE))
+        return refuse(b, &callee, ".init: int (S *, const A *)", err);
+    if (!has_argument)
+        return 0;
+    return molt_image_add_type(image, pointee(g, parameter(g, callee.function, 1)),
+                               &b->meta->init_type, err);
+}
+
+/* The message parameter must be what the entry names. */
+static int check_message(struct behaviour *b, const struct callee *callee, const char *type,
+                         uint32_t size, uint32_t message, struct molt_error *err)
+{
+    struct molt_image *image = b->image;
+    bool is_named;
+    int rc = molt_graph_is_named(&image->graph, b->unit, type, message, &is_named, err);
+    if (rc < 0)
+        return rc;
+    if (!is_named) {
+        struct molt_buf found = MOLT_BUF_INIT;
+        rc = molt_rule_break(err, MOLT_RULE_HANDLER, "%s handler %s takes %s, declared for %s",
+                             callee->place, callee->name,
+                             print_type(&image->graph, message, &found), type);
+        molt_buf_fini(&found);
+        return rc;
+    }
+    message = molt_graph_strip(&image->graph, message, NULL);
+    if (image->graph.nodes[message].kind != MOLT_KIND_ARRAY && image->graph.nodes[message].size &&
+        image->graph.nodes[message].size != size)
+        return molt_rule_break(err, MOLT_RULE_BEHAVIOUR,
+                               "%s has %" PRIu32 " bytes in behaviour %s, %" PRIu64
+                               " in the debug info",
+                               type, size, b->name, image->graph.nodes[message].size);
+    return 0;
+}
+
+static int check_handler(struct behaviour *b, size_t at, uint32_t kind, uint32_t *ret,
+                         struct molt_error *err)
+{
+    const struct molt_graph *g = &b->image->graph;
+    struct callee callee;
+    bool is_set;
+    const char *type;
+    int rc = read_string(b, at + offsetof(struct molt_handler, type), &type, err);
+    if (rc < 0 ||
+        (rc = read_callee(b, at + offsetof(struct molt_handler, fn), &callee, &is_set, err)) < 0)
+        return rc;
+    if (!is_set)
+        return molt_rule_break(err, MOLT_RULE_BEHAVIOUR, "%s has no function for %s", b->name,
+                               type);
+    bool is_call = kind == MOLT_HANDLER_CALL;
+    uint32_t function = callee.function;
+    if (!fits(g, function, false, is_call ? 3 : 2) ||
+        !points_to(g, parameter(g, function, 0), b->state) ||
+        pointee(g, parameter(g, function, 1)) == MOLT_NODE_NONE ||
+        (is_call && !points_to_from(g, parameter(g, function, 2))))
+        return refuse(b, &callee,
+                      is_call ? "MOLT_CALL: int (S *, T *, struct molt_from *)"
+                              : "MOLT_CAST: int (S *, T *)",
+                      err);
+    uint32_t message = pointee(g, parameter(g, function, 1));
+    rc = check_message(b, &callee, type, read_u32(b, at + offsetof(struct molt_handler, size)),
+                       message, err);
+    return rc < 0 ? rc : molt_image_add_type(b->image, message, ret, err);
+}
+
+static int check_handlers(struct behaviour *b, struct molt_error *err)
+{
+    struct molt_meta_server *meta = b->meta;
+    meta->handler_types = calloc(MOLT_HANDLERS_MAX, sizeof *meta->handler_types);
+    if (!meta->handler_types)
+        return no_memory(err);
+    for (size_t i = 0; i < MOLT_HANDLERS_MAX; i++) {
+        size_t at = offsetof(struct molt_server, on) + i * sizeof(struct molt_handler);
+        uint32_t kind = read_u32(b, at + offsetof(struct molt_handler, kind));
+        if (kind == MOLT_HANDLER_NONE)
+            continue;
+        if (kind > MOLT_HANDLER_CAST || meta->n_handlers != i)
+            return molt_rule_break(err, MOLT_RULE_BEHAVIOUR, "%s has a gap in its handlers",
+                                   b->name);
+        uint32_t type;
+        int rc = check_handler(b, at, kind, &type, err);
+        if (rc < 0)
+            return rc;
+        for (size_t k = 0; k < meta->n_handlers; k++)
+            if (meta->handler_types[k] == type)
+                return molt_rule_break(err, MOLT_RULE_BEHAVIOUR, "%s has two handlers for %s",
+                                       b->name, b->image->meta->types[type].name);
+        meta->handler_types[meta->n_handlers++] = type;
+    }
+    return 0;
+}
+
+/* int fn(const OLD *, S *). */
+static int check_change(struct behaviour *b, size_t at, uint32_t *ret, struct molt_error *err)
+{
+    const struct molt_graph *g = &b->image->graph;
+    struct callee callee;
+    bool is_set;
+    const char *type;
+    int rc = read_string(b, at + offsetof(struct molt_change, type), &type, err);
+    if (rc < 0 ||
+        (rc = read_callee(b, at + offsetof(struct molt_change, fn), &callee, &is_set, err)) < 0)
+        return rc;
+    if (!is_set)
+        return molt_rule_break(err, MOLT_RULE_BEHAVIOUR, "%s has no function for %s", b->name,
+                               type);
+    uint32_t function = callee.function;
+    if (!fits(g, function, false, 2) || !is_const_pointer(g, parameter(g, function, 0)) ||
+        !points_to(g, parameter(g, function, 1), b->state))
+        return refuse(b, &callee, "MOLT_CHANGE: int (const OLD *, S *)", err);
+    uint32_t old = pointee(g, parameter(g, function, 0));
+    rc = check_message(b, &callee, type, read_u32(b, at + offsetof(struct molt_change, size)), old,
+                       err);
+    return rc < 0 ? rc : molt_image_add_type(b->image, old, ret, err);
+}
+
+static int check_changes(struct behaviour *b, struct molt_error *err)
+{
+    struct molt_meta_server *meta = b->meta;
+    meta->change_types = calloc(MOLT_CHANGES_MAX, sizeof *meta->change_types);
+    if (!meta->change_types)
+        return no_memory(err);
+    for (size_t i = 0; i < MOLT_CHANGES_MAX; i++) {
+        size_t at = offsetof(struct molt_server, change) + i * sizeof(struct molt_change);
+        struct molt_elf_word type;
+        int rc = read_word(b, at + offsetof(struct molt_change, type), &type, err);
+        if (rc < 0)
+            return rc;
+        if (type.addr == 0)
+            continue;
+        if (meta->n_changes != i)
+            return molt_rule_break(err, MOLT_RULE_BEHAVIOUR, "%s has a gap in its changes",
+                                   b->name);
+        if ((rc = check_change(b, at, &meta->change_types[i], err)) < 0)
+            return rc;
+        meta->n_changes++;
+    }
+    return 0;
+}
+
+/* ---- one behaviour ------------------------------------------------------ */
+
+/* S, from the tag that MOLT_SERVER() makes beside the table. */
+static int find_state(struct behaviour *b, struct molt_error *err)
+{
+    struct molt_image *image = b->image;
+    const Elf64_Shdr *tags = molt_elf_section(&image->elf, "molt_tags");
+    const char *wanted = molt_arena_printf(&image->debug.arena, "molt_tag_state_%s", b->name);
+    if (!wanted)
+        return no_memory(err);
+    for (size_t i = 0; tags && i < image->meta->n_tags; i++) {
+        const struct molt_debug_var *var = molt_debug_var_at(&image->debug, tags->sh_addr + 8 * i);
+        uint32_t type = image->meta->tags[i];
+        if (!var || var->unit != b->unit || strcmp(var->name, wanted) != 0)
+            continue;
+        if (type == MOLT_TYPE_NONE)
+            break;
+        b->state = image->type_nodes[type];
+        b->meta->state_type = type;
+        if (image->meta->types[type].size != read_u32(b, offsetof(struct molt_server, state_size)))
+            break;
+        return 0;
+    }
+    return molt_rule_break(err, MOLT_RULE_BEHAVIOUR, "%s behaviour %s has no state type", b->place,
+                           b->name);
+}
+
+static int read_server(struct behaviour *b, struct molt_error *err)
+{
+    b->name = "a behaviour";
+    snprintf(b->place, sizeof b->place, "module %s:", b->image->module);
+    int rc = read_string(b, offsetof(struct molt_server, name), &b->name, err);
+    if (rc < 0)
+        return rc;
+    if (strlen(b->name) > 64)
+        return molt_rule_break(err, MOLT_RULE_BEHAVIOUR, "the name %.70s... is too long", b->name);
+    if (read_u32(b, 0) != sizeof(struct molt_server))
+        return molt_rule_break(err, MOLT_RULE_ABI, "behaviour %s has %" PRIu32 " bytes, not %zu",
+                               b->name, read_u32(b, 0), sizeof(struct molt_server));
+    const struct molt_debug_var *var = molt_debug_var_at(&b->image->debug, b->addr);
+    if (!var)
+        return molt_rule_break(err, MOLT_RULE_BEHAVIOUR, "%s has no debug info", b->name);
+    Dwarf_Die die = var->die;
+    b->unit = var->unit;
+    molt_debug_place(&b->image->debug, &die, b->place, sizeof b->place);
+    if (!(b->meta->name = strdup(b->name)))
+        return no_memory(err);
+    if ((rc = find_state(b, err)) < 0 || (rc = check_init(b, err)) < 0 ||
+        (rc = check_fixed(b, err)) < 0 || (rc = check_handlers(b, err)) < 0)
+        return rc;
+    return check_changes(b, err);
+}
+
+int molt_image_read_servers(struct molt_image *image, struct molt_error *err)
+{
+    const Elf64_Shdr *section = molt_elf_section(&image->elf, "molt_servers");
+    struct molt_meta *meta = image->meta;
+    if (!section || section->sh_size == 0)
+        return 0;
+    size_t n = section->sh_size / sizeof(struct molt_server);
+    if (section->sh_size % sizeof(struct molt_server) != 0 || n > image->elf.len)
+        return molt_rule_break(err, MOLT_RULE_ABI, "section molt_servers has %" PRIu64 " bytes",
+                               section->sh_size);
+    meta->servers = calloc(n, sizeof *meta->servers);
+    if (!meta->servers)
+        return no_memory(err);
+    for (size_t i = 0; i < n; i++) {
+        struct behaviour b = {.image = image,
+                              .addr = section->sh_addr + i * sizeof(struct molt_server),
+                              .meta = &meta->servers[i]};
+        meta->n_servers = i + 1;
+        int rc = read_server(&b, err);
+        if (rc < 0)
+            return rc;
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(meta->servers[k].name, b.name) == 0)
+                return molt_rule_break(err, MOLT_RULE_BEHAVIOUR, "two are called %s", b.name);
+    }
+    return 0;
+}
