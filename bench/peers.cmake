@@ -4,15 +4,23 @@
 
 # What they share. Agent and builder run inside the benchmark where only the
 # host is measured.
-add_library(molt_bench_tool STATIC tool/app.c tool/bench.c tool/child.c tool/files.c tool/stats.c
+add_library(molt_bench_tool STATIC tool/app.c tool/bench.c tool/child.c tool/dev.c tool/files.c tool/source.c tool/stats.c
             tool/talk.c)
 target_include_directories(molt_bench_tool PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
 target_compile_definitions(molt_bench_tool PUBLIC MOLT_BENCH_SOURCE="${CMAKE_CURRENT_SOURCE_DIR}")
-target_link_libraries(molt_bench_tool PUBLIC molt_control_agent molt_bench)
+target_link_libraries(molt_bench_tool PUBLIC molt_control_agent molt_bench PkgConfig::JANSSON)
 
 add_executable(molt-plain-server swap/plain.c)
 target_link_libraries(molt-plain-server PRIVATE molt_base)
 
 add_executable(molt-bench-swap swap/main.c swap/measure.c swap/report.c swap/molt.c swap/rolling.c
                swap/erlang.c)
-target_link_libraries(molt-bench-swap PRIVATE molt_bench_tool PkgConfig::JANSSON)
+target_link_libraries(molt-bench-swap PRIVATE molt_bench_tool)
+
+add_executable(molt-demo demo.c demo/edits.c demo/follow.c)
+target_link_libraries(molt-demo PRIVATE molt_bench_tool)
+
+foreach(name save idle retained)
+    add_executable(molt-bench-${name} ${name}.c)
+    target_link_libraries(molt-bench-${name} PRIVATE molt_bench_tool)
+endforeach()
