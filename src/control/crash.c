@@ -31,9 +31,9 @@
  * found through a global. Written by install and uninstall only. */
 static struct {
     _Atomic(struct molt_code *) code;
-    atomic_int fd;          /* agent's socket, -1: none */
-    atomic_int first_tid;   /* thread that reports; 0: nobody crashed yet */
-    int probe[2];           /* pipe for reading addresses that may be bad */
+    atomic_int fd;        /* agent's socket, -1: none */
+    atomic_int first_tid; /* thread that reports; 0: nobody crashed yet */
+    int probe[2];         /* pipe for reading addresses that may be bad */
     void *alt_stack;
 } crash = {.fd = -1, .probe = {-1, -1}};
 
@@ -98,8 +98,8 @@ static void print_hex(struct out *o, uint64_t v)
  * would trap. */
 static bool read_word(uintptr_t at, uintptr_t *ret)
 {
-    if (at % sizeof(*ret) || write(crash.probe[1], (const void *)at, sizeof(*ret)) !=
-                                 (ssize_t)sizeof(*ret))
+    if (at % sizeof(*ret) ||
+        write(crash.probe[1], (const void *)at, sizeof(*ret)) != (ssize_t)sizeof(*ret))
         return false;
     return read(crash.probe[0], ret, sizeof(*ret)) == (ssize_t)sizeof(*ret);
 }
@@ -295,8 +295,8 @@ static int fail(struct molt_error *err, const char *what)
 
 static int use_alt_stack(void)
 {
-    void *stack = mmap(NULL, ALT_STACK_BYTES, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *stack =
+        mmap(NULL, ALT_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (stack == MAP_FAILED)
         return -1;
     crash.alt_stack = stack;
@@ -316,8 +316,7 @@ int molt_crash_install(struct molt_code *code, struct molt_error *err)
     /* The first call loads libgcc_s, which isn't safe in a handler. */
     void *warm[4];
     backtrace(warm, 4);
-    struct sigaction sa = {.sa_sigaction = on_signal,
-                           .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
     sigemptyset(&sa.sa_mask);
     for (size_t i = 0; i < N_SIGNALS; i++)
         if (sigaction(signals[i], &sa, NULL) < 0)
@@ -346,26 +345,4 @@ void molt_crash_uninstall(void)
 void molt_crash_attach(int fd)
 {
     atomic_store(&crash.fd, fd);
-}
-
-const char *molt_crash_signal_name(int signal)
-{
-    switch (signal) {
-    case SIGSEGV:
-        return "SIGSEGV";
-    case SIGBUS:
-        return "SIGBUS";
-    case SIGFPE:
-        return "SIGFPE";
-    case SIGILL:
-        return "SIGILL";
-    case SIGABRT:
-        return "SIGABRT";
-    case SIGKILL:
-        return "SIGKILL";
-    case SIGTERM:
-        return "SIGTERM";
-    default:
-        return "signal";
-    }
 }

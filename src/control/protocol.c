@@ -41,12 +41,11 @@ static void put_u32(uint8_t *at, uint32_t v)
 
 static uint32_t get_u32(const uint8_t *at)
 {
-    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |
-           (uint32_t)at[3] << 24;
+    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
 }
 
-void molt_frame_header(uint8_t header[MOLT_FRAME_HEADER], uint32_t type, uint32_t id,
-                       uint32_t len, int has_fd)
+void molt_frame_header(uint8_t header[MOLT_FRAME_HEADER], uint32_t type, uint32_t id, uint32_t len,
+                       int has_fd)
 {
     put_u32(header, MOLT_FRAME_MARK);
     put_u32(header + 4, has_fd ? type | MOLT_FRAME_HAS_FD : type);

@@ -27,41 +27,41 @@
 #include "base/buf.h"
 
 #define MOLT_PROTOCOL_VERSION 1
-#define MOLT_FRAME_MAX (64u << 20) /* bytes of payload */
-#define MOLT_FRAME_HEADER 16       /* bytes */
+#define MOLT_FRAME_MAX (64u << 20)  /* bytes of payload */
+#define MOLT_FRAME_HEADER 16        /* bytes */
 #define MOLT_FRAME_MARK 0x746c6f6du /* "molt", little-endian */
 #define MOLT_FRAME_HAS_FD 0x80000000u
 
 enum molt_frame_type {
     MOLT_FRAME_REPLY = 1,
     /* requests                 payload                      -> reply payload */
-    MOLT_FRAME_HELLO = 16,   /* u32 protocol                 -> u32 protocol, u32 abi, u32 pid,
-                                                                u8 is_started, str root */
-    MOLT_FRAME_CONFIG,       /* u32 n, n * (str key, str value) */
-    MOLT_FRAME_START,        /* str root ("": none) */
-    MOLT_FRAME_STOP,         /* u32 timeout_ms; the host exits after the reply */
-    MOLT_FRAME_BEGIN,        /*                              -> u64 stage */
-    MOLT_FRAME_INTERFACE,    /* u64 stage, 32 raw digest; fd */
-    MOLT_FRAME_PUT,          /* u64 stage, bytes meta; fd    -> u8 is_unchanged */
-    MOLT_FRAME_KEEP,         /* u64 stage, bytes meta */
-    MOLT_FRAME_DELETE,       /* u64 stage, str module */
-    MOLT_FRAME_APPLY,        /* u64 stage, u32 deadline_ms   -> upgrade result, below */
-    MOLT_FRAME_ABORT,        /* u64 stage */
-    MOLT_FRAME_INTERFACES,   /*                              -> u32 n, n * (str module, str name,
-                                                                u64 sig, u32 slot) */
-    MOLT_FRAME_MODULES,      /*                              -> u32 n, n * version, below */
-    MOLT_FRAME_WORLDS,       /*                              -> u32 n, n * world, below */
-    MOLT_FRAME_PROCESSES,    /*                              -> u32 n, n * process, below */
-    MOLT_FRAME_STATS,        /*                              -> stats, below */
-    MOLT_FRAME_PURGE,        /* str module, u32 number, u8 is_hard -> u32 unloaded, u32 killed */
-    MOLT_FRAME_META,         /* str module, u32 number (0: current) -> bytes meta */
+    MOLT_FRAME_HELLO = 16, /* u32 protocol                 -> u32 protocol, u32 abi, u32 pid,
+                                                              u8 is_started, str root */
+    MOLT_FRAME_CONFIG,     /* u32 n, n * (str key, str value) */
+    MOLT_FRAME_START,      /* str root ("": none) */
+    MOLT_FRAME_STOP,       /* u32 timeout_ms; the host exits after the reply */
+    MOLT_FRAME_BEGIN,      /*                              -> u64 stage */
+    MOLT_FRAME_INTERFACE,  /* u64 stage, 32 raw digest; fd */
+    MOLT_FRAME_PUT,        /* u64 stage, bytes meta; fd    -> u8 is_unchanged */
+    MOLT_FRAME_KEEP,       /* u64 stage, bytes meta */
+    MOLT_FRAME_DELETE,     /* u64 stage, str module */
+    MOLT_FRAME_APPLY,      /* u64 stage, u32 deadline_ms   -> upgrade result, below */
+    MOLT_FRAME_ABORT,      /* u64 stage */
+    MOLT_FRAME_INTERFACES, /*                              -> u32 n, n * (str module, str name,
+                                                              u64 sig, u32 slot) */
+    MOLT_FRAME_MODULES,    /*                              -> u32 n, n * version, below */
+    MOLT_FRAME_WORLDS,     /*                              -> u32 n, n * world, below */
+    MOLT_FRAME_PROCESSES,  /*                              -> u32 n, n * process, below */
+    MOLT_FRAME_STATS,      /*                              -> stats, below */
+    MOLT_FRAME_PURGE,      /* str module, u32 number, u8 is_hard -> u32 unloaded, u32 killed */
+    MOLT_FRAME_META,       /* str module, u32 number (0: current) -> bytes meta */
     /* events                   payload */
-    MOLT_FRAME_LOG = 64,     /* u32 level, str text */
-    MOLT_FRAME_UNLOADED,     /* str module, u32 number, u64 retained_ms */
-    MOLT_FRAME_CRASH,        /* u32 signal, u64 address, u64 pid, u32 n, n * (str module, u32
-                                number, u64 offset): frames, innermost first; module "" is
-                                code of the host itself, offset then the pc. Sent from the
-                                signal handler; the connection ends after it. */
+    MOLT_FRAME_LOG = 64, /* u32 level, str text */
+    MOLT_FRAME_UNLOADED, /* str module, u32 number, u64 retained_ms */
+    MOLT_FRAME_CRASH,    /* u32 signal, u64 address, u64 pid, u32 n, n * (str module, u32
+                            number, u64 offset): frames, innermost first; module "" is
+                            code of the host itself, offset then the pc. Sent from the
+                            signal handler; the connection ends after it. */
 };
 
 /* upgrade result: u64 world, u32 n, n * (str module, u32 old_number (0: new),
@@ -84,8 +84,8 @@ struct molt_frame {
 };
 
 /* Write the header of a frame into @header. Async-signal-safe. */
-void molt_frame_header(uint8_t header[MOLT_FRAME_HEADER], uint32_t type, uint32_t id,
-                       uint32_t len, int has_fd);
+void molt_frame_header(uint8_t header[MOLT_FRAME_HEADER], uint32_t type, uint32_t id, uint32_t len,
+                       int has_fd);
 
 struct molt_conn; /* one end of a connection */
 

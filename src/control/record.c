@@ -178,16 +178,13 @@ static void fini_frame(void *item)
 
 static const struct kind version_kind = {sizeof(struct molt_version_record), 77, get_version,
                                          fini_version};
-static const struct kind world_kind = {sizeof(struct molt_world_record), 37, get_world,
-                                       fini_world};
+static const struct kind world_kind = {sizeof(struct molt_world_record), 37, get_world, fini_world};
 static const struct kind process_kind = {sizeof(struct molt_process_record), 68, get_process,
                                          fini_process};
-static const struct kind iface_kind = {sizeof(struct molt_iface_record), 20, get_iface,
-                                       fini_iface};
+static const struct kind iface_kind = {sizeof(struct molt_iface_record), 20, get_iface, fini_iface};
 static const struct kind change_kind = {sizeof(struct molt_change_record), 12, get_change,
                                         fini_change};
-static const struct kind frame_kind = {sizeof(struct molt_crash_frame), 16, get_frame,
-                                       fini_frame};
+static const struct kind frame_kind = {sizeof(struct molt_crash_frame), 16, get_frame, fini_frame};
 
 int molt_record_get_versions(const void *bytes, size_t len, struct molt_version_record **ret,
                              size_t *ret_n)
@@ -257,7 +254,7 @@ int molt_record_get_stats(const void *bytes, size_t len, struct molt_stats_recor
 {
     struct molt_reader r = molt_reader_init(bytes, len);
     struct molt_stats_record s = {0};
-    uint64_t *const fields[] = {&s.processes, &s.workers, &s.stacks,    &s.callbacks, &s.messages,
+    uint64_t *const fields[] = {&s.processes, &s.workers,  &s.stacks,    &s.callbacks, &s.messages,
                                 &s.crashes,   &s.restarts, &s.rss_bytes, &s.uptime_ms};
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
         *fields[i] = molt_reader_u64(&r);

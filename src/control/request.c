@@ -27,15 +27,8 @@ typedef int serve_fn(struct request *rq);
 void molt_request_state_init(struct molt_request_state *state, struct molt_host *host,
                              struct molt_settings *settings)
 {
-    *state = (struct molt_request_state){
-        .host = host, .settings = settings, .born_ms = molt_clock_ms()};
-}
-
-void molt_request_state_fini(struct molt_request_state *state)
-{
-    free(state->retired);
-    state->retired = NULL;
-    state->n_retired = 0;
+    *state =
+        (struct molt_request_state){.host = host, .settings = settings, .born_ms = molt_clock_ms()};
 }
 
 void molt_request_greet(struct molt_request_state *state)
@@ -232,25 +225,11 @@ static int serve_delete(struct request *rq)
 {
     uint64_t stage = molt_reader_u64(&rq->in);
     char *module = molt_reader_str(&rq->in);
-    int rc = is_whole(rq) && module ? molt_stage_delete(molt_host_code(rq->state->host), stage,
-                                                        module, rq->err)
-                                    : MOLT_REQUEST_MALFORMED;
+    int rc = is_whole(rq) && module
+                 ? molt_stage_delete(molt_host_code(rq->state->host), stage, module, rq->err)
+                 : MOLT_REQUEST_MALFORMED;
     free(module);
     return rc;
-}
-
-static void retire(struct molt_request_state *state, const struct molt_upgrade_change *change)
-{
-    if (!change->old_number)
-        return;
-    struct molt_request_retired *retired =
-        realloc(state->retired, (state->n_retired + 1) * sizeof(*retired));
-    if (!retired)
-        return; /* only the event about its unloading is lost */
-    state->retired = retired;
-    struct molt_request_retired *r = &retired[state->n_retired++];
-    *r = (struct molt_request_retired){.number = change->old_number, .since_ms = molt_clock_ms()};
-    snprintf(r->module, sizeof(r->module), "%s", change->module);
 }
 
 static int serve_apply(struct request *rq)
@@ -269,8 +248,6 @@ static int serve_apply(struct request *rq)
         state->stage = 0;
     if (rc < 0)
         return rc;
-    for (size_t i = 0; i < result.n_changes; i++)
-        retire(state, &result.changes[i]);
     molt_record_put_upgrade(rq->out, &result, stage_ns);
     molt_upgrade_result_fini(&result);
     return 0;
@@ -366,9 +343,9 @@ static int serve_processes(struct request *rq)
     struct lister l = {0};
     if (!is_whole(rq))
         return MOLT_REQUEST_MALFORMED;
-    return finish_list(
-        rq, &l,
-        molt_runtime_each_process(molt_host_runtime(rq->state->host), list_process, &l));
+    return finish_list(rq, &l,
+                       molt_runtime_each_process(molt_host_runtime(rq->state->host), list_process,
+                                                 &l));
 }
 
 /* Resident bytes by /proc/self/statm (proc(5): second field, pages). */
@@ -390,8 +367,7 @@ static int serve_stats(struct request *rq)
     if (!is_whole(rq))
         return MOLT_REQUEST_MALFORMED;
     molt_runtime_stats(molt_host_runtime(rq->state->host), &stats);
-    molt_record_put_stats(rq->out, &stats, resident_bytes(),
-                          molt_clock_ms() - rq->state->born_ms);
+    molt_record_put_stats(rq->out, &stats, resident_bytes(), molt_clock_ms() - rq->state->born_ms);
     return 0;
 }
 
@@ -459,15 +435,24 @@ static int serve_meta(struct request *rq)
 /* ---- dispatch ----------------------------------------------------------- */
 
 static serve_fn *const table[] = {
-    [MOLT_FRAME_HELLO] = serve_hello,           [MOLT_FRAME_CONFIG] = serve_config,
-    [MOLT_FRAME_START] = serve_start,           [MOLT_FRAME_STOP] = serve_stop,
-    [MOLT_FRAME_BEGIN] = serve_begin,           [MOLT_FRAME_INTERFACE] = serve_interface,
-    [MOLT_FRAME_PUT] = serve_put,               [MOLT_FRAME_KEEP] = serve_keep,
-    [MOLT_FRAME_DELETE] = serve_delete,         [MOLT_FRAME_APPLY] = serve_apply,
-    [MOLT_FRAME_ABORT] = serve_abort,           [MOLT_FRAME_INTERFACES] = serve_interfaces,
-    [MOLT_FRAME_MODULES] = serve_modules,       [MOLT_FRAME_WORLDS] = serve_worlds,
-    [MOLT_FRAME_PROCESSES] = serve_processes,   [MOLT_FRAME_STATS] = serve_stats,
-    [MOLT_FRAME_PURGE] = serve_purge,           [MOLT_FRAME_META] = serve_meta,
+    [MOLT_FRAME_HELLO] = serve_hello,
+    [MOLT_FRAME_CONFIG] = serve_config,
+    [MOLT_FRAME_START] = serve_start,
+    [MOLT_FRAME_STOP] = serve_stop,
+    [MOLT_FRAME_BEGIN] = serve_begin,
+    [MOLT_FRAME_INTERFACE] = serve_interface,
+    [MOLT_FRAME_PUT] = serve_put,
+    [MOLT_FRAME_KEEP] = serve_keep,
+    [MOLT_FRAME_DELETE] = serve_delete,
+    [MOLT_FRAME_APPLY] = serve_apply,
+    [MOLT_FRAME_ABORT] = serve_abort,
+    [MOLT_FRAME_INTERFACES] = serve_interfaces,
+    [MOLT_FRAME_MODULES] = serve_modules,
+    [MOLT_FRAME_WORLDS] = serve_worlds,
+    [MOLT_FRAME_PROCESSES] = serve_processes,
+    [MOLT_FRAME_STATS] = serve_stats,
+    [MOLT_FRAME_PURGE] = serve_purge,
+    [MOLT_FRAME_META] = serve_meta,
 };
 
 int molt_request_serve(struct molt_request_state *state, const struct molt_frame *frame,
@@ -483,38 +468,4 @@ int molt_request_serve(struct molt_request_state *state, const struct molt_frame
     if (!state->is_greeted && frame->type != MOLT_FRAME_HELLO)
         return molt_error_set(err, MOLT_EINVAL, "the first request has to be HELLO");
     return table[frame->type](&rq);
-}
-
-/* ---- what left memory --------------------------------------------------- */
-
-static void mark_listed(void *user, const struct molt_version_info *v)
-{
-    struct molt_request_state *state = user;
-    for (size_t i = 0; i < state->n_retired; i++) {
-        struct molt_request_retired *r = &state->retired[i];
-        if (r->number == v->number && strcmp(r->module, v->module) == 0)
-            r->is_listed = true;
-    }
-}
-
-void molt_request_report_unloaded(struct molt_request_state *state,
-                                  void (*fn)(void *user, const char *module, unsigned number,
-                                             uint64_t retained_ms),
-                                  void *user)
-{
-    if (!state->n_retired || state->is_stopped)
-        return;
-    for (size_t i = 0; i < state->n_retired; i++)
-        state->retired[i].is_listed = false;
-    if (molt_code_each_version(molt_host_code(state->host), mark_listed, state) < 0)
-        return;
-    size_t kept = 0;
-    for (size_t i = 0; i < state->n_retired; i++) {
-        struct molt_request_retired r = state->retired[i];
-        if (r.is_listed)
-            state->retired[kept++] = r;
-        else
-            fn(user, r.module, r.number, molt_clock_ms() - r.since_ms);
-    }
-    state->n_retired = kept;
 }

@@ -23,14 +23,6 @@ struct molt_settings;
 
 #define MOLT_REQUEST_MALFORMED INT_MIN /* end the connection */
 
-/* A version that an upgrade replaced, until its image is unloaded. */
-struct molt_request_retired {
-    char module[64];
-    unsigned number;
-    uint64_t since_ms;
-    bool is_listed;
-};
-
 struct molt_request_state {
     struct molt_host *host;
     struct molt_settings *settings;
@@ -42,13 +34,10 @@ struct molt_request_state {
     uint64_t stage; /* open stage of this agent, 0 if none */
     uint64_t stage_began_ns;
     uint64_t born_ms;
-    size_t n_retired;
-    struct molt_request_retired *retired;
 };
 
 void molt_request_state_init(struct molt_request_state *state, struct molt_host *host,
                              struct molt_settings *settings);
-void molt_request_state_fini(struct molt_request_state *state);
 
 /* A new connection: it has to say HELLO first. */
 void molt_request_greet(struct molt_request_state *state);
@@ -59,11 +48,5 @@ void molt_request_abandon(struct molt_request_state *state);
  * caller's. Returns the reply's code, or MOLT_REQUEST_MALFORMED. */
 int molt_request_serve(struct molt_request_state *state, const struct molt_frame *frame,
                        struct molt_buf *out, struct molt_error *err);
-
-/* Name the replaced versions that have left memory since the last call. */
-void molt_request_report_unloaded(struct molt_request_state *state,
-                                  void (*fn)(void *user, const char *module, unsigned number,
-                                             uint64_t retained_ms),
-                                  void *user);
 
 #endif

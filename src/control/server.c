@@ -17,12 +17,35 @@
 #include "control/request.h"
 #include "upgrade/upgrade.h"
 
+/* An old version that left memory, until the agent was told. */
+struct unloaded {
+    struct unloaded *next;
+    unsigned number;
+    uint64_t retained_ms;
+    char module[64];
+};
+
 struct molt_control {
     struct molt_control_config config;
     struct molt_request_state requests;
     struct molt_conn *conn; /* the agent; NULL: none */
     int result;             /* of the host's stop */
+    struct unloaded *unloaded, **unloaded_end;
 };
+
+/* Called with locks held: only note it. What can't be noted isn't told. */
+static void note_unloaded(void *user, const char *module, unsigned number, uint64_t retained_ms)
+{
+    struct molt_control *control = user;
+    struct unloaded *u = calloc(1, sizeof(*u));
+    if (!u)
+        return;
+    u->number = number;
+    u->retained_ms = retained_ms;
+    snprintf(u->module, sizeof(u->module), "%s", module);
+    *control->unloaded_end = u;
+    control->unloaded_end = &u->next;
+}
 
 int molt_control_new(const struct molt_control_config *config, struct molt_control **ret)
 {
@@ -30,6 +53,7 @@ int molt_control_new(const struct molt_control_config *config, struct molt_contr
     if (!control)
         return MOLT_ENOMEM;
     control->config = *config;
+    control->unloaded_end = &control->unloaded;
     molt_request_state_init(&control->requests, config->host, config->settings);
     if (config->conn_fd >= 0) {
         int rc = molt_conn_new(config->conn_fd, &control->conn);
@@ -39,6 +63,7 @@ int molt_control_new(const struct molt_control_config *config, struct molt_contr
         }
         molt_crash_attach(config->conn_fd);
     }
+    molt_host_on_unloaded(config->host, note_unloaded, control);
     *ret = control;
     return 0;
 }
@@ -52,6 +77,15 @@ static void detach(struct molt_control *control)
     molt_request_abandon(&control->requests);
 }
 
+static void drop_unloaded(struct molt_control *control)
+{
+    struct unloaded *u = control->unloaded;
+    control->unloaded = u->next;
+    if (!control->unloaded)
+        control->unloaded_end = &control->unloaded;
+    free(u);
+}
+
 void molt_control_free(struct molt_control *control)
 {
     if (!control)
@@ -60,7 +94,9 @@ void molt_control_free(struct molt_control *control)
         detach(control);
     if (control->config.listen_fd >= 0)
         close(control->config.listen_fd);
-    molt_request_state_fini(&control->requests);
+    molt_host_on_unloaded(control->config.host, NULL, NULL);
+    while (control->unloaded)
+        drop_unloaded(control);
     free(control);
 }
 
@@ -132,14 +168,16 @@ static void drain_log(struct molt_control *control)
     }
 }
 
-static void send_unloaded(void *user, const char *module, unsigned number, uint64_t retained_ms)
+static void send_unloaded(struct molt_control *control)
 {
-    struct molt_buf buf = MOLT_BUF_INIT;
-    molt_buf_str(&buf, module);
-    molt_buf_u32(&buf, number);
-    molt_buf_u64(&buf, retained_ms);
-    send_event(user, MOLT_FRAME_UNLOADED, &buf);
-    molt_buf_fini(&buf);
+    for (; control->unloaded; drop_unloaded(control)) {
+        struct molt_buf buf = MOLT_BUF_INIT;
+        molt_buf_str(&buf, control->unloaded->module);
+        molt_buf_u32(&buf, control->unloaded->number);
+        molt_buf_u64(&buf, control->unloaded->retained_ms);
+        send_event(control, MOLT_FRAME_UNLOADED, &buf);
+        molt_buf_fini(&buf);
+    }
 }
 
 /* ---- new agents --------------------------------------------------------- */
@@ -207,8 +245,7 @@ int molt_control_step(struct molt_control *control, int timeout_ms)
         serve_conn(control);
     if (p[EVENT].revents && !control->requests.is_stopped)
         molt_host_housekeep(config->host);
-    if (p[EVENT].revents || p[CONN].revents)
-        molt_request_report_unloaded(&control->requests, send_unloaded, control);
+    send_unloaded(control);
     if (p[RING].revents)
         drain_log(control);
     if (p[LISTEN].revents && !control->requests.is_stopped)

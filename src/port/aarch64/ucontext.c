@@ -7,8 +7,10 @@
 void molt_port_registers(const void *context, struct molt_port_registers *ret)
 {
     const mcontext_t *m = &((const ucontext_t *)context)->uc_mcontext;
-    *ret = (struct molt_port_registers){
-        .pc = m->pc, .sp = m->sp, .fp = m->regs[29], .link = m->regs[30]};
+    *ret = (struct molt_port_registers){.pc = m->pc,
+                                        .sp = m->sp,
+                                        .fp = m->regs[29],
+                                        .link = m->regs[30]};
 }
 
 /* bl and blr leave it in x30 (AAPCS64 6.1.1). */

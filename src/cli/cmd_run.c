@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+/* molt run: what was built, without a compiler. */
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "build/project.h"
+#include "cli/commands.h"
+#include "cli/project_root.h"
+#include "cli/session.h"
+
+/* molt.conf may have been edited since the build: its values win. Sources don't
+ * have to be there. */
+static int refresh_config(struct molt_set *set, const char *root, struct molt_error *err)
+{
+    struct molt_project *project;
+    int rc = molt_project_load(root, &project, err);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; rc == 0 && i < project->n_config; i++)
+        rc = molt_set_configure(set, project->config_keys[i], project->config_values[i]);
+    molt_project_free(project);
+    return rc;
+}
+
+static int read_set(const char *root, struct molt_set **ret, struct molt_error *err)
+{
+    struct molt_buf folder = MOLT_BUF_INIT;
+    molt_buf_printf(&folder, "%s/.molt", root);
+    int rc = folder.is_failed ? MOLT_ENOMEM : molt_set_read(folder.data, ret, err);
+    molt_buf_fini(&folder);
+    if (rc < 0)
+        return rc;
+    rc = refresh_config(*ret, root, err);
+    if (rc < 0)
+        molt_set_free(*ret);
+    return rc;
+}
+
+static int run_set(struct molt_session *session, struct molt_set *set)
+{
+    int rc = molt_session_apply(session, set, NULL, molt_clock_ns());
+    if (rc == 0)
+        molt_session_loop(session);
+    int code = molt_session_end(session);
+    return rc < 0 ? MOLT_EXIT_FAILED : code;
+}
+
+static int run(const struct molt_cli_args *args)
+{
+    struct molt_out out;
+    struct molt_error err = {0};
+    unsigned long workers;
+    char *root = NULL;
+    struct molt_set *set = NULL;
+    struct molt_session *session;
+    molt_out_init(&out, args);
+    if (molt_cli_args_number(args, "workers", 0, 1024, 0, &workers, &err) < 0)
+        return molt_out_usage(args->command, err.text);
+    int rc = molt_project_root(&root, &err);
+    if (rc == 0)
+        rc = read_set(root, &set, &err);
+    if (rc == 0) {
+        struct molt_session_options options = {.root = root,
+                                               .mode = "run",
+                                               .out = &out,
+                                               .workers = (unsigned)workers,
+                                               .is_sealed = true};
+        rc = molt_session_new(&options, &session, &err);
+        if (rc < 0)
+            molt_set_free(set);
+    }
+    int code = rc < 0 ? molt_out_fail(&out, rc, &err) : run_set(session, set);
+    free(root);
+    return code;
+}
+
+const struct molt_command molt_command_run = {
+    .name = "run",
+    .args = "",
+    .help = "run what `molt build` left, without a compiler",
+    .more = "For production: images are mapped from sealed memory. The app goes on if this agent\n"
+            "dies; another one attaches to it.",
+    .options = {{"workers", "N", "threads that run processes; default: one per core"},
+                {"json", NULL, "one JSON object a line"}},
+    .run = run};

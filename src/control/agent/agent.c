@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+#include "control/agent/agent.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "control/agent/backoff.h"
+#include "control/agent/crash_report.h"
+#include "control/agent/link.h"
+#include "control/crash.h"
+#include "control/record.h"
+
+#define ANSWER_MS 30000
+#define EXIT_MS 2000        /* a host whose connection ended ends soon, or lives on */
+#define EXIT_CRASH_MS 60000 /* writing a core file takes its time */
+
+struct molt_agent {
+    char *root, *store, *socket, *host;
+    struct molt_builder *builder;
+    unsigned workers;
+    bool is_sealed;
+    struct molt_agent_events events;
+
+    enum molt_agent_state state;
+    struct molt_link *link;
+    bool is_attached, is_started;
+    struct molt_set *good;
+    struct molt_backoff backoff;
+    uint64_t up_ms, restart_ms; /* since when it runs; when to start it again */
+    unsigned n_restarts;
+
+    bool has_crash;
+    struct molt_crash_record crash;
+    size_t n_images;
+    struct molt_crash_image *images; /* versions that this host loaded, for crash reports */
+};
+
+/* ---- life ---------------------------------------------------------------------- */
+
+static char *join(const char *folder, const char *name)
+{
+    struct molt_buf buf = MOLT_BUF_INIT;
+    molt_buf_printf(&buf, "%s/%s", folder, name);
+    char *path = molt_buf_take(&buf);
+    molt_buf_fini(&buf);
+    return path;
+}
+
+int molt_agent_new(const struct molt_agent_options *options, struct molt_agent **ret,
+                   struct molt_error *err)
+{
+    struct molt_agent *agent = calloc(1, sizeof(*agent));
+    if (!agent)
+        return molt_error_set(err, MOLT_ENOMEM, "out of memory");
+    agent->builder = options->builder;
+    agent->workers = options->workers;
+    agent->is_sealed = options->is_sealed;
+    agent->events = options->events;
+    agent->root = strdup(options->root);
+    agent->store = join(options->root, ".molt/store");
+    agent->socket = join(options->root, ".molt/host.sock");
+    int rc = 0;
+    if (options->host)
+        agent->host = strdup(options->host);
+    else
+        rc = molt_link_find_host(&agent->host, err);
+    if (rc == 0 && (!agent->root || !agent->store || !agent->socket || !agent->host))
+        rc = molt_error_set(err, MOLT_ENOMEM, "out of memory");
+    if (rc < 0) {
+        molt_agent_free(agent);
+        return rc;
+    }
+    *ret = agent;
+    return 0;
+}
+
+static void forget_crash(struct molt_agent *agent)
+{
+    molt_record_fini_crash(&agent->crash);
+    agent->has_crash = false;
+}
+
+void molt_agent_free(struct molt_agent *agent)
+{
+    if (!agent)
+        return;
+    molt_link_free(agent->link);
+    molt_set_free(agent->good);
+    forget_crash(agent);
+    free(agent->images);
+    free(agent->root);
+    free(agent->store);
+    free(agent->socket);
+    free(agent->host);
+    free(agent);
+}
+
+/* ---- events of the host ------------------------------------------------------------ */
+
+static void take_log(struct molt_agent *agent, struct molt_reader *r)
+{
+    uint32_t level = molt_reader_u32(r);
+    char *text = molt_reader_str(r);
+    if (text && molt_reader_at_end(r) && level <= MOLT_ERR && agent->events.on_log)
+        agent->events.on_log(agent->events.user, (enum molt_level)level, text);
+    free(text);
+}
+
+static void take_unloaded(struct molt_agent *agent, struct molt_reader *r)
+{
+    char *module = molt_reader_str(r);
+    uint32_t number = molt_reader_u32(r);
+    uint64_t retained_ms = molt_reader_u64(r);
+    if (module && molt_reader_at_end(r) && agent->events.on_unloaded)
+        agent->events.on_unloaded(agent->events.user, module, number, retained_ms);
+    free(module);
+}
+
+static void on_event(void *user, const struct molt_frame *frame)
+{
+    struct molt_agent *agent = user;
+    struct molt_reader r = molt_reader_init(frame->payload, frame->len);
+    if (frame->type == MOLT_FRAME_LOG)
+        take_log(agent, &r);
+    else if (frame->type == MOLT_FRAME_UNLOADED)
+        take_unloaded(agent, &r);
+    else if (frame->type == MOLT_FRAME_CRASH && !agent->has_crash)
+        agent->has_crash = molt_record_get_crash(frame->payload, frame->len, &agent->crash) == 0;
+}
+
+/* ---- a host comes up ------------------------------------------------------------------- */
+
+static int configure(struct molt_agent *agent, const struct molt_set *set, struct molt_error *err)
+{
+    struct molt_buf payload = MOLT_BUF_INIT;
+    molt_buf_u32(&payload, (uint32_t)set->n_config);
+    for (size_t i = 0; i < set->n_config; i++) {
+        molt_buf_str(&payload, set->config_keys[i]);
+        molt_buf_str(&payload, set->config_values[i]);
+    }
+    int rc = molt_link_request(agent->link, MOLT_FRAME_CONFIG, &payload, -1, ANSWER_MS, NULL, err);
+    molt_buf_fini(&payload);
+    return rc;
+}
+
+static void drop_link(struct molt_agent *agent)
+{
+    molt_link_free(agent->link);
+    agent->link = NULL;
+    agent->is_started = false;
+    agent->is_attached = false;
+}
+
+/* A host that an earlier agent left running, else a new one. */
+static int connect_host(struct molt_agent *agent, struct molt_error *err)
+{
+    struct molt_link_options options = {.host = agent->host,
+                                        .store = agent->store,
+                                        .socket = agent->socket,
+                                        .workers = agent->workers,
+                                        .is_sealed = agent->is_sealed,
+                                        .on_event = on_event,
+                                        .user = agent};
+    int rc = molt_link_attach(&options, &agent->link, err);
+    agent->is_attached = rc == 0;
+    if (rc == MOLT_ENOENT || rc == MOLT_ECLOSED)
+        rc = molt_link_spawn(&options, &agent->link, err);
+    return rc;
+}
+
+static int bring_up(struct molt_agent *agent, const struct molt_set *set, struct molt_error *err)
+{
+    if (agent->link)
+        return 0;
+    forget_crash(agent);
+    int rc = connect_host(agent, err);
+    if (rc < 0)
+        return rc;
+    agent->is_started = molt_link_is_started(agent->link);
+    agent->up_ms = molt_clock_ms();
+    rc = configure(agent, set, err);
+    if (rc < 0)
+        drop_link(agent);
+    return rc;
+}
+
+static int start_root(struct molt_agent *agent, const struct molt_set *set, struct molt_error *err)
+{
+    if (agent->is_started)
+        return 0;
+    struct molt_buf payload = MOLT_BUF_INIT;
+    molt_buf_str(&payload, set->start);
+    int rc = molt_link_request(agent->link, MOLT_FRAME_START, &payload, -1, ANSWER_MS, NULL, err);
+    molt_buf_fini(&payload);
+    if (rc == 0)
+        agent->is_started = true;
+    return rc;
+}
+
+/* Remember which bytes each version is made of: after a crash nobody can be
+ * asked any more. Losing this only makes a report poorer. */
+static void remember_images(struct molt_agent *agent)
+{
+    struct molt_buf answer = MOLT_BUF_INIT;
+    struct molt_version_record *versions = NULL;
+    size_t n = 0;
+    if (molt_link_request(agent->link, MOLT_FRAME_MODULES, NULL, -1, ANSWER_MS, &answer, NULL) == 0)
+        molt_record_get_versions(answer.data, answer.len, &versions, &n);
+    molt_buf_fini(&answer);
+    for (size_t i = 0; i < n; i++) {
+        const struct molt_version_record *v = &versions[i];
+        size_t at = 0;
+        while (at < agent->n_images && (agent->images[at].number != v->number ||
+                                        strcmp(agent->images[at].module, v->module) != 0))
+            at++;
+        struct molt_crash_image *grown = at < agent->n_images
+                                             ? agent->images
+                                             : realloc(agent->images, (at + 1) * sizeof(*grown));
+        if (!grown)
+            break;
+        agent->images = grown;
+        snprintf(grown[at].module, sizeof(grown[at].module), "%s", v->module);
+        grown[at].number = v->number;
+        memcpy(grown[at].digest, v->digest, sizeof(grown[at].digest));
+        agent->n_images = at < agent->n_images ? agent->n_images : at + 1;
+    }
+    molt_record_free_versions(versions, n);
+}
+
+/* ---- applying ------------------------------------------------------------------------------ */
+
+static int fail_outcome(struct molt_outcome *ret, int code, const struct molt_error *err)
+{
+    if (!ret->text)
+        ret->text = strdup(*err->text ? err->text : molt_error_text(code));
+    return ret->code = code;
+}
+
+static int apply_and_start(struct molt_agent *agent, struct molt_set *set, struct molt_outcome *ret)
+{
+    struct molt_apply_context context = {.link = agent->link,
+                                         .builder = agent->builder,
+                                         .store = agent->store};
+    struct molt_error err = {0};
+    int rc = molt_apply_set(&context, set, ret);
+    if (rc < 0)
+        return rc;
+    rc = start_root(agent, set, &err);
+    return rc < 0 ? fail_outcome(ret, rc, &err) : 0;
+}
+
+static void go_down(struct molt_agent *agent);
+
+int molt_agent_apply(struct molt_agent *agent, struct molt_set *set, struct molt_outcome *ret)
+{
+    struct molt_error err = {0};
+    *ret = (struct molt_outcome){0};
+    int rc = bring_up(agent, set, &err);
+    if (rc < 0) {
+        molt_set_free(set);
+        return fail_outcome(ret, rc, &err);
+    }
+    rc = apply_and_start(agent, set, ret);
+    if (molt_link_is_lost(agent->link)) {
+        molt_set_free(set);
+        go_down(agent);
+        return rc < 0 ? rc : (ret->code = MOLT_ECLOSED);
+    }
+    if (rc < 0) {
+        molt_set_free(set);
+        return rc;
+    }
+    molt_set_free(agent->good);
+    agent->good = set;
+    agent->state = MOLT_AGENT_LIVE;
+    remember_images(agent);
+    return 0;
+}
+
+/* ---- a host ends ------------------------------------------------------------------------------
+ */
+
+static void print_status(int status, struct molt_buf *out)
+{
+    if (status == -1)
+        molt_buf_adds(out, "ended");
+    else if (WIFSIGNALED(status))
+        molt_buf_printf(out, "was killed by %s (%d)", molt_crash_signal_name(WTERMSIG(status)),
+                        WTERMSIG(status));
+    else
+        molt_buf_printf(out, "exited with code %d", WEXITSTATUS(status));
+}
+
+static char *describe_end(struct molt_agent *agent, bool is_dead, int status)
+{
+    struct molt_buf out = MOLT_BUF_INIT;
+    if (agent->has_crash) {
+        molt_buf_adds(&out, "the host crashed: ");
+        molt_crash_report(&agent->crash, agent->images, agent->n_images, agent->store, agent->root,
+                          &out);
+    } else if (is_dead) {
+        molt_buf_adds(&out, "the host ");
+        print_status(status, &out);
+    } else {
+        molt_buf_printf(&out, "the connection to the host (pid %d), which lives, was lost",
+                        (int)molt_link_pid(agent->link));
+    }
+    if (is_dead)
+        molt_buf_adds(&out, "\n  lost: all connections, and the states of all processes");
+    char *text = molt_buf_take(&out);
+    molt_buf_fini(&out);
+    return text;
+}
+
+static void go_down(struct molt_agent *agent)
+{
+    int status = -1;
+    bool is_dead =
+        molt_link_wait_exit(agent->link, agent->has_crash ? EXIT_CRASH_MS : EXIT_MS, &status) == 0;
+    uint64_t now = molt_clock_ms();
+    unsigned delay_ms = molt_backoff_next(&agent->backoff, now - agent->up_ms);
+    char *text = describe_end(agent, is_dead, status);
+    drop_link(agent);
+    if (is_dead)
+        agent->n_images = 0; /* numbers start anew */
+    agent->state = MOLT_AGENT_DOWN;
+    agent->restart_ms = now + delay_ms;
+    if (agent->events.on_down)
+        agent->events.on_down(agent->events.user, text ? text : "the host ended", delay_ms);
+    free(text);
+}
+
+/* Again on the good set. A failure waits longer, for the next time. */
+static void restart(struct molt_agent *agent)
+{
+    struct molt_set *set = NULL;
+    struct molt_outcome outcome = {0};
+    agent->restart_ms = molt_clock_ms() + molt_backoff_next(&agent->backoff, 0);
+    if (!agent->good || molt_set_copy(agent->good, &set) < 0)
+        return;
+    agent->n_restarts++;
+    int rc = molt_agent_apply(agent, set, &outcome);
+    if (rc == 0 && agent->events.on_up)
+        agent->events.on_up(agent->events.user, molt_link_pid(agent->link));
+    if (rc < 0 && agent->link)
+        drop_link(agent);
+    if (rc < 0 && agent->state == MOLT_AGENT_DOWN && agent->events.on_log)
+        agent->events.on_log(agent->events.user, MOLT_ERR, outcome.text);
+    molt_outcome_fini(&outcome);
+}
+
+/* ---- the embedder's loop
+ * -------------------------------------------------------------------------- */
+
+int molt_agent_fd(const struct molt_agent *agent)
+{
+    return agent->link ? molt_link_fd(agent->link) : -1;
+}
+
+int molt_agent_timeout(const struct molt_agent *agent)
+{
+    if (agent->state != MOLT_AGENT_DOWN || !agent->good)
+        return -1;
+    uint64_t now = molt_clock_ms();
+    return now < agent->restart_ms ? (int)(agent->restart_ms - now) : 0;
+}
+
+void molt_agent_tick(struct molt_agent *agent)
+{
+    if (agent->link && molt_link_poll(agent->link) < 0)
+        go_down(agent);
+    if (molt_agent_timeout(agent) == 0)
+        restart(agent);
+}
+
+int molt_agent_stop(struct molt_agent *agent, int timeout_ms, struct molt_error *err)
+{
+    if (!agent->link)
+        return 0;
+    struct molt_buf payload = MOLT_BUF_INIT;
+    molt_buf_u32(&payload, (uint32_t)timeout_ms);
+    int rc = molt_link_request(agent->link, MOLT_FRAME_STOP, &payload, -1, timeout_ms + ANSWER_MS,
+                               NULL, err);
+    molt_buf_fini(&payload);
+    int status;
+    if (molt_link_wait_exit(agent->link, timeout_ms, &status) < 0) {
+        kill(molt_link_pid(agent->link), SIGTERM);
+        rc = molt_error_set(err, MOLT_ETIMEDOUT, "the host (pid %d) did not stop within %d ms",
+                            (int)molt_link_pid(agent->link), timeout_ms);
+    }
+    drop_link(agent);
+    agent->state = MOLT_AGENT_IDLE;
+    return rc;
+}
+
+enum molt_agent_state molt_agent_state(const struct molt_agent *agent)
+{
+    return agent->state;
+}
+
+struct molt_link *molt_agent_link(struct molt_agent *agent)
+{
+    return agent->link;
+}
+
+pid_t molt_agent_host_pid(const struct molt_agent *agent)
+{
+    return agent->link ? molt_link_pid(agent->link) : 0;
+}
+
+unsigned molt_agent_restarts(const struct molt_agent *agent)
+{
+    return agent->n_restarts;
+}
+
+bool molt_agent_is_attached(const struct molt_agent *agent)
+{
+    return agent->is_attached;
+}
+
+const struct molt_set *molt_agent_good_set(const struct molt_agent *agent)
+{
+    return agent->good;
+}
+
+const char *molt_agent_root(const struct molt_agent *agent)
+{
+    return agent->root;
+}

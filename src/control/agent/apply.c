@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+#include "control/agent/apply.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "build/build.h"
+#include "code/meta.h"
+#include "control/agent/file.h"
+#include "control/agent/link.h"
+#include "control/agent/plan.h"
+#include "types/image_info.h"
+
+#define ANSWER_MS 30000
+#define APPLY_SLACK_MS 60000 /* over the deadline: on_load and code_change take their time */
+#define DEADLINE_MS 2000
+
+/* Everything that one application knows; freed as a whole. */
+struct apply {
+    const struct molt_apply_context *context;
+    struct molt_set *set;
+    struct molt_error err;
+    size_t n_running;
+    struct molt_plan_running *running; /* metas are owned */
+    size_t n_processes;
+    struct molt_process_record *processes;
+    size_t n_targets, n_counts;
+    struct molt_plan_target *targets;
+    struct molt_plan_count *counts;
+    struct molt_plan plan;
+    uint64_t stage; /* 0: none open */
+};
+
+static int no_memory(struct apply *a)
+{
+    return molt_error_set(&a->err, MOLT_ENOMEM, "out of memory");
+}
+
+static int ask(struct apply *a, uint32_t type, const struct molt_buf *payload, int fd,
+               struct molt_buf *ret)
+{
+    return molt_link_request(a->context->link, type, payload, fd, ANSWER_MS, ret, &a->err);
+}
+
+/* ---- what runs -------------------------------------------------------------- */
+
+static int fetch_meta(struct apply *a, const char *module, struct molt_meta **ret)
+{
+    struct molt_buf payload = MOLT_BUF_INIT, answer = MOLT_BUF_INIT;
+    molt_buf_str(&payload, module);
+    molt_buf_u32(&payload, 0);
+    int rc = ask(a, MOLT_FRAME_META, &payload, -1, &answer);
+    if (rc == 0) {
+        struct molt_reader r = molt_reader_init(answer.data, answer.len);
+        size_t len;
+        const uint8_t *bytes = molt_reader_bytes(&r, &len);
+        rc = molt_meta_decode(bytes, len, ret, &a->err);
+    }
+    molt_buf_fini(&payload);
+    molt_buf_fini(&answer);
+    return rc;
+}
+
+static int fetch_running(struct apply *a)
+{
+    struct molt_buf answer = MOLT_BUF_INIT;
+    struct molt_version_record *versions = NULL;
+    size_t n = 0;
+    int rc = ask(a, MOLT_FRAME_MODULES, NULL, -1, &answer);
+    if (rc == 0)
+        rc = molt_record_get_versions(answer.data, answer.len, &versions, &n);
+    molt_buf_fini(&answer);
+    if (rc == 0 && !(a->running = calloc(n ? n : 1, sizeof(*a->running))))
+        rc = no_memory(a);
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        struct molt_meta *meta;
+        if (!versions[i].is_current)
+            continue;
+        rc = fetch_meta(a, versions[i].module, &meta);
+        if (rc == 0)
+            a->running[a->n_running++] = (struct molt_plan_running){meta, versions[i].number};
+    }
+    molt_record_free_versions(versions, n);
+    return rc;
+}
+
+static int fetch_processes(struct apply *a)
+{
+    struct molt_buf answer = MOLT_BUF_INIT;
+    int rc = ask(a, MOLT_FRAME_PROCESSES, NULL, -1, &answer);
+    if (rc == 0)
+        rc = molt_record_get_processes(answer.data, answer.len, &a->processes, &a->n_processes);
+    molt_buf_fini(&answer);
+    return rc;
+}
+
+static void count_process(struct apply *a, const char *server)
+{
+    for (size_t i = 0; i < a->n_counts; i++) {
+        if (strcmp(a->counts[i].server, server) == 0) {
+            a->counts[i].n++;
+            return;
+        }
+    }
+    a->counts[a->n_counts++] = (struct molt_plan_count){server, 1};
+}
+
+/* ---- the plan ---------------------------------------------------------------- */
+
+static int make_plan(struct apply *a)
+{
+    a->targets = calloc(a->set->n_modules + 1, sizeof(*a->targets));
+    a->counts = calloc(a->n_processes + 1, sizeof(*a->counts));
+    if (!a->targets || !a->counts)
+        return no_memory(a);
+    for (size_t i = 0; i < a->set->n_modules; i++)
+        a->targets[a->n_targets++] =
+            (struct molt_plan_target){a->set->modules[i].meta, a->set->modules[i].image_path};
+    for (size_t i = 0; i < a->n_processes; i++)
+        count_process(a, a->processes[i].server);
+    struct molt_plan_input input = {.n_running = a->n_running,
+                                    .running = a->running,
+                                    .n_targets = a->n_targets,
+                                    .targets = a->targets,
+                                    .n_counts = a->n_counts,
+                                    .counts = a->counts};
+    return molt_plan_make(&input, &a->plan) < 0 ? no_memory(a) : 0;
+}
+
+/* "    struct counter.n  long -> int" lines; nothing if the images are gone. */
+static void print_diff(struct apply *a, const struct molt_plan_refusal *refusal,
+                       struct molt_buf *out)
+{
+    const struct molt_set_module *now = molt_set_find(a->set, refusal->module);
+    const struct molt_meta *old = NULL;
+    for (size_t i = 0; i < a->n_running; i++)
+        if (strcmp(a->running[i].meta->module, refusal->module) == 0)
+            old = a->running[i].meta;
+    if (!old || !now || !a->context->store)
+        return;
+    char hex[MOLT_SHA256_HEX];
+    molt_sha256_hex(old->digest, hex);
+    struct molt_buf path = MOLT_BUF_INIT, lines = MOLT_BUF_INIT, before = MOLT_BUF_INIT,
+                    after = MOLT_BUF_INIT;
+    molt_buf_printf(&path, "%s/%s-%s.so", a->context->store, old->module, hex);
+    if (!path.is_failed && molt_agent_file_read(path.data, &before, NULL) == 0 &&
+        molt_agent_file_read(now->image_path, &after, NULL) == 0 &&
+        molt_image_diff(before.data, before.len, after.data, after.len, refusal->type_key, &lines,
+                        NULL) > 0) {
+        molt_buf_printf(&lines, "%s", "");
+        char *save = NULL;
+        for (char *line = strtok_r(lines.data, "\n", &save); line;
+             line = strtok_r(NULL, "\n", &save))
+            molt_buf_printf(out, "\n    %s", line);
+    }
+    molt_buf_fini(&path);
+    molt_buf_fini(&lines);
+    molt_buf_fini(&before);
+    molt_buf_fini(&after);
+}
+
+static void print_refusal(struct apply *a, const struct molt_plan_refusal *refusal,
+                          struct molt_buf *out)
+{
+    molt_buf_printf(out, "%s%s refused", out->len ? "\n" : "", refusal->module);
+    if (refusal->old_number)
+        molt_buf_printf(out, ", %s@%u goes on", refusal->module, refusal->old_number);
+    molt_buf_printf(out, "\n  %s", refusal->what);
+    if (refusal->type_key)
+        print_diff(a, refusal, out);
+    molt_buf_printf(out, "\n  to allow it: %s", refusal->remedy);
+}
+
+static char *print_refusals(struct apply *a)
+{
+    struct molt_buf out = MOLT_BUF_INIT;
+    for (size_t i = 0; i < a->plan.n_refusals; i++)
+        print_refusal(a, &a->plan.refusals[i], &out);
+    char *text = molt_buf_take(&out);
+    molt_buf_fini(&out);
+    return text;
+}
+
+/* ---- interfaces ----------------------------------------------------------------- */
+
+/* Names with a thunk in the host, as molt_meta_symbol_name() writes them. */
+static int fetch_known(struct apply *a, char ***ret, size_t *ret_n)
+{
+    struct molt_buf answer = MOLT_BUF_INIT;
+    struct molt_iface_record *ifaces = NULL;
+    size_t n = 0;
+    int rc = ask(a, MOLT_FRAME_INTERFACES, NULL, -1, &answer);
+    if (rc == 0)
+        rc = molt_record_get_ifaces(answer.data, answer.len, &ifaces, &n);
+    molt_buf_fini(&answer);
+    char **names = rc == 0 ? calloc(n + 1, sizeof(*names)) : NULL;
+    if (rc == 0 && !names)
+        rc = no_memory(a);
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        char name[512];
+        rc = molt_meta_symbol_name(name, sizeof(name), ifaces[i].module, ifaces[i].name,
+                                   ifaces[i].sig);
+        if (rc >= 0)
+            rc = (names[i] = strdup(name)) ? 0 : no_memory(a);
+    }
+    molt_record_free_ifaces(ifaces, n);
+    if (rc < 0) {
+        for (size_t i = 0; names && i < n; i++)
+            free(names[i]);
+        free(names);
+        return rc;
+    }
+    *ret = names;
+    *ret_n = n;
+    return 0;
+}
+
+static bool is_known(char *const *known, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(known[i], name) == 0)
+            return true;
+    return false;
+}
+
+static bool needs_interface(const struct apply *a, char *const *known, size_t n)
+{
+    for (size_t i = 0; i < a->plan.n_steps; i++) {
+        const struct molt_plan_step *step = &a->plan.steps[i];
+        for (size_t e = 0; step->action == MOLT_PLAN_PUT && e < step->meta->n_exports; e++) {
+            char name[512];
+            const struct molt_meta_symbol *s = &step->meta->exports[e];
+            if (molt_meta_symbol_name(name, sizeof(name), s->module, s->name, s->sig) < 0 ||
+                !is_known(known, n, name))
+                return true;
+        }
+    }
+    return false;
+}
+
+static int make_interface(struct molt_builder *builder, struct molt_set *set, size_t n_known,
+                          char *const *known, struct molt_error *err)
+{
+    const struct molt_meta **metas = calloc(set->n_modules + 1, sizeof(const struct molt_meta *));
+    if (!metas)
+        return molt_error_set(err, MOLT_ENOMEM, "out of memory");
+    for (size_t i = 0; i < set->n_modules; i++)
+        metas[i] = set->modules[i].meta;
+    char *path = NULL;
+    int rc = molt_builder_interface(builder, set->n_modules, metas, n_known,
+                                    (const char *const *)known, &path, err);
+    free(metas);
+    if (rc == 0 && path)
+        rc = molt_set_add_interface(set, path);
+    free(path);
+    return rc;
+}
+
+int molt_apply_make_interfaces(struct molt_builder *builder, struct molt_set *set,
+                               struct molt_error *err)
+{
+    return make_interface(builder, set, 0, NULL, err);
+}
+
+static int send_interface(struct apply *a, const char *path)
+{
+    uint8_t digest[MOLT_SHA256_BYTES];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return molt_error_set(&a->err, MOLT_EIO, "%s: %s", path, strerror(errno));
+    struct molt_buf payload = MOLT_BUF_INIT;
+    int rc = molt_sha256_fd(fd, digest);
+    if (rc < 0)
+        molt_error_set(&a->err, rc, "%s: %s", path, molt_error_text(rc));
+    molt_buf_u64(&payload, a->stage);
+    molt_buf_add(&payload, digest, sizeof(digest));
+    if (rc == 0)
+        rc = ask(a, MOLT_FRAME_INTERFACE, &payload, fd, NULL);
+    close(fd);
+    molt_buf_fini(&payload);
+    return rc;
+}
+
+static int send_interfaces(struct apply *a)
+{
+    char **known;
+    size_t n;
+    int rc = fetch_known(a, &known, &n);
+    if (rc < 0)
+        return rc;
+    if (needs_interface(a, known, n)) {
+        if (a->context->builder)
+            rc = make_interface(a->context->builder, a->set, n, known, &a->err);
+        for (size_t i = 0; rc == 0 && i < a->set->n_interfaces; i++)
+            rc = send_interface(a, a->set->interfaces[i]);
+    }
+    for (size_t i = 0; i < n; i++)
+        free(known[i]);
+    free(known);
+    return rc;
+}
+
+/* ---- the stage -------------------------------------------------------------------- */
+
+static int begin(struct apply *a)
+{
+    struct molt_buf answer = MOLT_BUF_INIT;
+    int rc = ask(a, MOLT_FRAME_BEGIN, NULL, -1, &answer);
+    if (rc == 0) {
+        struct molt_reader r = molt_reader_init(answer.data, answer.len);
+        a->stage = molt_reader_u64(&r);
+    }
+    molt_buf_fini(&answer);
+    return rc;
+}
+
+static int send_put(struct apply *a, const struct molt_plan_step *step, struct molt_buf *payload)
+{
+    int fd = open(step->image_path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return molt_error_set(&a->err, MOLT_EIO, "%s: %s", step->image_path, strerror(errno));
+    int rc = ask(a, MOLT_FRAME_PUT, payload, fd, NULL);
+    close(fd);
+    return rc;
+}
+
+static int send_step(struct apply *a, const struct molt_plan_step *step)
+{
+    struct molt_buf payload = MOLT_BUF_INIT, meta = MOLT_BUF_INIT;
+    int rc = step->action == MOLT_PLAN_DELETE ? 0 : molt_meta_encode(step->meta, &meta);
+    molt_buf_u64(&payload, a->stage);
+    if (step->action == MOLT_PLAN_DELETE)
+        molt_buf_str(&payload, step->meta->module);
+    else
+        molt_buf_bytes(&payload, meta.data, meta.len);
+    if (rc < 0)
+        rc = no_memory(a);
+    else if (step->action == MOLT_PLAN_PUT)
+        rc = send_put(a, step, &payload);
+    else
+        rc = ask(a, step->action == MOLT_PLAN_KEEP ? MOLT_FRAME_KEEP : MOLT_FRAME_DELETE, &payload,
+                 -1, NULL);
+    molt_buf_fini(&payload);
+    molt_buf_fini(&meta);
+    return rc < 0 ? molt_error_wrap(&a->err, rc, "%s", step->meta->module) : 0;
+}
+
+static int switch_over(struct apply *a, struct molt_upgrade_record *ret)
+{
+    int deadline_ms = a->context->deadline_ms ? a->context->deadline_ms : DEADLINE_MS;
+    struct molt_buf payload = MOLT_BUF_INIT, answer = MOLT_BUF_INIT;
+    molt_buf_u64(&payload, a->stage);
+    molt_buf_u32(&payload, (uint32_t)deadline_ms);
+    a->stage = 0; /* consumed, however it ends */
+    int rc = molt_link_request(a->context->link, MOLT_FRAME_APPLY, &payload, -1,
+                               deadline_ms + APPLY_SLACK_MS, &answer, &a->err);
+    if (rc == 0)
+        rc = molt_record_get_upgrade(answer.data, answer.len, ret);
+    molt_buf_fini(&payload);
+    molt_buf_fini(&answer);
+    return rc;
+}
+
+static void abort_stage(struct apply *a)
+{
+    struct molt_buf payload = MOLT_BUF_INIT;
+    molt_buf_u64(&payload, a->stage);
+    molt_link_request(a->context->link, MOLT_FRAME_ABORT, &payload, -1, ANSWER_MS, NULL, NULL);
+    molt_buf_fini(&payload);
+    a->stage = 0;
+}
+
+static int run_stage(struct apply *a, struct molt_upgrade_record *ret)
+{
+    int rc = begin(a);
+    if (rc == 0)
+        rc = send_interfaces(a);
+    for (size_t i = 0; rc == 0 && i < a->plan.n_steps; i++)
+        rc = send_step(a, &a->plan.steps[i]);
+    if (rc == 0)
+        rc = switch_over(a, ret);
+    if (a->stage)
+        abort_stage(a);
+    return rc;
+}
+
+/* ---- all of it ------------------------------------------------------------------------ */
+
+static void apply_fini(struct apply *a)
+{
+    molt_plan_fini(&a->plan);
+    for (size_t i = 0; i < a->n_running; i++)
+        molt_meta_free((struct molt_meta *)(uintptr_t)a->running[i].meta);
+    free(a->running);
+    molt_record_free_processes(a->processes, a->n_processes);
+    free(a->targets);
+    free(a->counts);
+}
+
+/* What the host said, told as a result: nothing has changed. */
+static char *print_failure(struct apply *a, int code)
+{
+    struct molt_buf out = MOLT_BUF_INIT;
+    const char *verb = code == MOLT_ECLOSED ? "failed" : "refused";
+    molt_buf_printf(&out, "upgrade %s, nothing changed\n  %s", verb,
+                    *a->err.text ? a->err.text : molt_error_text(code));
+    char *text = molt_buf_take(&out);
+    molt_buf_fini(&out);
+    return text;
+}
+
+int molt_apply_set(const struct molt_apply_context *context, struct molt_set *set,
+                   struct molt_outcome *ret)
+{
+    struct apply a = {.context = context, .set = set};
+    *ret = (struct molt_outcome){0};
+    int rc = fetch_running(&a);
+    if (rc == 0)
+        rc = fetch_processes(&a);
+    if (rc == 0)
+        rc = make_plan(&a);
+    if (rc == 0 && a.plan.n_refusals) {
+        rc = MOLT_EREFUSED;
+        ret->text = print_refusals(&a);
+    } else if (rc == 0 && !a.plan.n_steps) {
+        ret->is_unchanged = true;
+    } else if (rc == 0) {
+        rc = run_stage(&a, &ret->upgrade);
+    }
+    if (rc < 0 && !ret->text)
+        ret->text = print_failure(&a, rc);
+    apply_fini(&a);
+    return ret->code = rc;
+}
+
+void molt_outcome_fini(struct molt_outcome *outcome)
+{
+    free(outcome->text);
+    molt_record_fini_upgrade(&outcome->upgrade);
+    *outcome = (struct molt_outcome){0};
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+/*
+ * Bring a host to a set: compare with what runs, refuse what can't go well
+ * before anything is sent, then one stage and one switch.
+ *
+ * Threads: the agent's.
+ */
+#ifndef MOLT_CONTROL_AGENT_APPLY_H
+#define MOLT_CONTROL_AGENT_APPLY_H
+
+#include <stdbool.h>
+
+#include <molt/error.h>
+
+#include "control/agent/set.h"
+#include "control/record.h"
+
+struct molt_builder;
+struct molt_link;
+
+struct molt_apply_context {
+    struct molt_link *link;
+    struct molt_builder *builder; /* makes interface objects; NULL: the set's own are used */
+    const char *store;            /* folder of images, to show what changed */
+    int deadline_ms;              /* of the upgrade; 0: the host's default */
+};
+
+/* What came of it. On failure code is negative, and text says for people what,
+ * why and what to do, in one or more lines without a newline at the end. */
+struct molt_outcome {
+    int code;
+    bool is_unchanged; /* nothing to do */
+    char *text;        /* malloc'd; NULL on success */
+    struct molt_upgrade_record upgrade;
+};
+
+/* Returns outcome->code. Interfaces that were made are added to @set. */
+int molt_apply_set(const struct molt_apply_context *context, struct molt_set *set,
+                   struct molt_outcome *ret);
+void molt_outcome_fini(struct molt_outcome *outcome);
+
+/* Add the interface objects to @set that a host without any needs. */
+int molt_apply_make_interfaces(struct molt_builder *builder, struct molt_set *set,
+                               struct molt_error *err);
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+/*
+ * What the agent answers over HTTP:
+ *
+ *     GET  /v1/status   /v1/modules   /v1/worlds   /v1/ps
+ *     POST /v1/purge    {"module": "counter", "version": 1, "hard": false}, all optional
+ *     POST /v1/load     {"file": "/path/to/file.c"}
+ *     POST /v1/stop     {"timeout_ms": 5000}
+ *
+ * An error is {"error": {"code", "text"}} with a status to match.
+ *
+ * Threads: the agent's.
+ */
+#ifndef MOLT_WEB_API_H
+#define MOLT_WEB_API_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <molt/error.h>
+
+struct molt_agent;
+
+/* What the program around the agent knows; strings are borrowed, "" if there is
+ * nothing to say. */
+struct molt_web_view {
+    const char *app, *mode; /* "dev", "run" */
+    const char *url;
+    const char *problem_kind, *problem; /* compile error, refusal, ...: why the last
+                                           save isn't live */
+    const char *last;                   /* line about the last upgrade */
+    unsigned n_upgrades;
+};
+
+struct molt_web_actions {
+    void (*view)(void *user, struct molt_web_view *ret);
+    /* Build @file and bring it in as a module. *ret_text (malloc'd) says what
+     * happened. NULL: not possible here. */
+    int (*load)(void *user, const char *file, char **ret_text, struct molt_error *err);
+    /* Stop everything, after this request was answered. */
+    void (*stop)(void *user, int timeout_ms);
+    void *user;
+};
+
+struct molt_api {
+    struct molt_agent *agent;
+    struct molt_web_actions actions;
+};
+
+/* Answer a request. @body: what was posted, or NULL. Returns the HTTP status;
+ * *ret is a new reference, NULL when out of memory. */
+unsigned molt_api_serve(const struct molt_api *api, const char *method, const char *path,
+                        const char *body, size_t body_len, json_t **ret);
+
+#endif

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+#include "web/web.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "web/page.h"
+
+#define BODY_MAX 65536
+#define IDLE_S 60u
+
+struct molt_web {
+    struct molt_api api;
+    struct MHD_Daemon *daemons[MOLT_WEB_FDS]; /* API, page */
+    unsigned n_open; /* API requests between their first byte and their answer's last */
+};
+
+/* ---- answers --------------------------------------------------------------------- */
+
+/* Consumes @text. */
+static enum MHD_Result answer(struct MHD_Connection *c, unsigned status, const char *type,
+                              char *text)
+{
+    if (!text)
+        return MHD_NO;
+    struct MHD_Response *r =
+        MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
+    if (!r) {
+        free(text);
+        return MHD_NO;
+    }
+    MHD_add_response_header(r, "Content-Type", type);
+    MHD_add_response_header(r, "Cache-Control", "no-store");
+    MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
+    enum MHD_Result rc = MHD_queue_response(c, status, r);
+    MHD_destroy_response(r);
+    return rc;
+}
+
+static enum MHD_Result serve_api(struct molt_web *web, struct MHD_Connection *c, const char *path,
+                                 const char *method, const struct molt_buf *body)
+{
+    json_t *doc = NULL;
+    unsigned status = 413;
+    if (body->len > BODY_MAX)
+        doc = json_pack("{s:{s:s, s:s}}", "error", "code", "MOLT_ELIMIT", "text",
+                        "the request's body is too long");
+    else
+        status = molt_api_serve(&web->api, method, path, body->data, body->len, &doc);
+    char *text = doc ? json_dumps(doc, JSON_INDENT(2)) : NULL;
+    json_decref(doc);
+    return answer(c, status, "application/json", text);
+}
+
+/* Called several times for a request: first, for each piece of its body, and
+ * with an empty piece at the end. */
+static enum MHD_Result on_api(void *user, struct MHD_Connection *c, const char *path,
+                              const char *method, const char *version, const char *piece,
+                              size_t *piece_len, void **request)
+{
+    (void)version;
+    struct molt_buf *body = *request;
+    if (!body) {
+        *request = calloc(1, sizeof(struct molt_buf));
+        ((struct molt_web *)user)->n_open += *request != NULL;
+        return *request ? MHD_YES : MHD_NO;
+    }
+    if (*piece_len) {
+        if (body->len <= BODY_MAX)
+            molt_buf_add(body, piece, *piece_len);
+        *piece_len = 0;
+        return body->is_failed ? MHD_NO : MHD_YES;
+    }
+    return serve_api(user, c, path, method, body);
+}
+
+static void on_done(void *user, struct MHD_Connection *c, void **request,
+                    enum MHD_RequestTerminationCode why)
+{
+    (void)c, (void)why;
+    struct molt_buf *body = *request;
+    if (!body)
+        return; /* a request for the page */
+    ((struct molt_web *)user)->n_open--;
+    molt_buf_fini(body);
+    free(body);
+    *request = NULL;
+}
+
+/* Only under the loopback's own names: a page elsewhere whose name was rebound
+ * to 127.0.0.1 gets nothing. */
+static bool is_local_name(const char *host)
+{
+    static const char *const names[] = {"localhost", "127.0.0.1"};
+    for (size_t i = 0; host && i < sizeof(names) / sizeof(names[0]); i++) {
+        size_t len = strlen(names[i]);
+        if (strncmp(host, names[i], len) == 0 && (host[len] == '\0' || host[len] == ':'))
+            return true;
+    }
+    return false;
+}
+
+static enum MHD_Result on_page(void *user, struct MHD_Connection *c, const char *path,
+                               const char *method, const char *version, const char *piece,
+                               size_t *piece_len, void **request)
+{
+    (void)version, (void)piece, (void)request;
+    struct molt_web *web = user;
+    *piece_len = 0;
+    if (!is_local_name(MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Host")))
+        return answer(c, 403, "text/plain", strdup("not for you\n"));
+    if (strcmp(method, "GET") != 0 || strcmp(path, "/") != 0)
+        return answer(c, 404, "text/plain", strdup("there is only GET /\n"));
+    struct molt_web_view view = {"", "", "", "", "", "", 0};
+    web->api.actions.view(web->api.actions.user, &view);
+    struct molt_buf out = MOLT_BUF_INIT;
+    molt_page_print(&view, &out);
+    char *text = molt_buf_take(&out);
+    molt_buf_fini(&out);
+    return answer(c, 200, "text/html; charset=utf-8", text);
+}
+
+/* ---- life ---------------------------------------------------------------------------- */
+
+static struct MHD_Daemon *start(struct molt_web *web, int fd, MHD_AccessHandlerCallback on_request)
+{
+    return MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, web, MHD_OPTION_LISTEN_SOCKET,
+                            fd, MHD_OPTION_NOTIFY_COMPLETED, on_done, web,
+                            MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S, MHD_OPTION_END);
+}
+
+int molt_web_new(const struct molt_api *api, int listen_fd, struct molt_web **ret,
+                 struct molt_error *err)
+{
+    struct molt_web *web = calloc(1, sizeof(*web));
+    if (web) {
+        web->api = *api;
+        web->daemons[0] = start(web, listen_fd, on_api);
+    }
+    if (!web || !web->daemons[0]) {
+        close(listen_fd);
+        free(web);
+        return molt_error_set(err, MOLT_EIO, "the API's HTTP server does not start: %s",
+                              strerror(errno));
+    }
+    *ret = web;
+    return 0;
+}
+
+static int listen_loopback(unsigned port)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -1;
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
+    if (bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 && listen(fd, 16) == 0)
+        return fd;
+    int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+int molt_web_open_page(struct molt_web *web, unsigned port, struct molt_error *err)
+{
+    int fd = listen_loopback(port);
+    if (fd < 0)
+        return molt_error_set(err, MOLT_EIO, "127.0.0.1:%u: %s", port, strerror(errno));
+    web->daemons[1] = start(web, fd, on_page);
+    if (web->daemons[1])
+        return 0;
+    close(fd);
+    return molt_error_set(err, MOLT_EIO, "the page's HTTP server does not start");
+}
+
+void molt_web_free(struct molt_web *web)
+{
+    if (!web)
+        return;
+    for (int i = 0; i < MOLT_WEB_FDS; i++)
+        if (web->daemons[i])
+            MHD_stop_daemon(web->daemons[i]);
+    free(web);
+}
+
+/* ---- the embedder's loop ----------------------------------------------------------------- */
+
+void molt_web_fds(const struct molt_web *web, int ret_fds[MOLT_WEB_FDS])
+{
+    for (int i = 0; i < MOLT_WEB_FDS; i++) {
+        const union MHD_DaemonInfo *info =
+            web->daemons[i] ? MHD_get_daemon_info(web->daemons[i], MHD_DAEMON_INFO_EPOLL_FD) : NULL;
+        ret_fds[i] = info ? info->epoll_fd : -1;
+    }
+}
+
+int molt_web_timeout(const struct molt_web *web)
+{
+    int least = -1;
+    for (int i = 0; i < MOLT_WEB_FDS; i++) {
+        MHD_UNSIGNED_LONG_LONG ms;
+        if (!web->daemons[i] || MHD_get_timeout(web->daemons[i], &ms) != MHD_YES)
+            continue;
+        int t = ms > 3600000 ? 3600000 : (int)ms;
+        least = least < 0 || t < least ? t : least;
+    }
+    return least;
+}
+
+bool molt_web_is_busy(const struct molt_web *web)
+{
+    return web->n_open > 0;
+}
+
+void molt_web_run(struct molt_web *web)
+{
+    for (int i = 0; i < MOLT_WEB_FDS; i++)
+        if (web->daemons[i])
+            MHD_run(web->daemons[i]);
+}
