@@ -24,8 +24,9 @@
 
 #include <cmocka.h>
 
+#include <molt/abi.h>
+
 #include "modules/b.h"
-#include "modules/d.h"
 #include "port/thunk.h"
 #include "support/module_maker.h"
 
@@ -205,7 +206,7 @@ static char *build_d(const char *output, const char *cflag, const char *ldflag)
     struct module_source source = {
         .output = output,
         .sources = {MODULE("d_first.c"), MODULE("d_second.c")},
-        .cflags = {"-include", MODULE("names_d.h"), cflag},
+        .cflags = {"-I", MECHANISM_INCLUDE, "-include", MODULE("names_d.h"), cflag},
         .ldflags = {ldflag},
     };
     return module_maker_build(&env.maker, &source);
@@ -579,16 +580,16 @@ static struct wrong look_at_views(const char *output, const char *cflag, const c
 {
     char *path = build_d(output, cflag, ldflag);
     void *handle = open_image(path, RTLD_LOCAL);
-    const struct views *views = dlsym(handle, "molt$views");
+    const struct molt_module *module = dlsym(handle, MOLT_MODULE_SYMBOL);
     struct wrong wrong = {0};
-    assert_non_null(views);
-    for (const struct view *view = views->first; view < views->end; view++) {
+    assert_non_null(module);
+    for (const struct molt_view *view = module->views; view < module->views_end; view++) {
         bool is_thunk = false;
         for (uint32_t i = 0; i < env.interfaces[1]->count; i++)
-            is_thunk |= view->data == env.interfaces[1]->entries[i].thunk;
+            is_thunk |= view->address == env.interfaces[1]->entries[i].thunk;
         wrong.n++;
         wrong.data += !is_thunk;
-        wrong.code += view->code() != view->data;
+        wrong.code += view->see() != view->address;
     }
     assert_int_equal(dlclose(handle), 0);
     free(path);

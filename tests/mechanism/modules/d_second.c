@@ -14,6 +14,6 @@ int d_calls(void)
     return d_first() + d_second();
 }
 
-VIEW(d_first);
-VIEW(d_second);
-VIEW(d_calls);
+MOLT_VIEW(d_first);
+MOLT_VIEW(d_second);
+MOLT_VIEW(d_calls);
