@@ -132,8 +132,7 @@ static int find_uses(struct check *c, const struct molt_args *link, struct molt_
     molt_args_copy(&job.argv, link);
     molt_args_add(&job.argv, "--no-undefined");
     int rc = molt_jobs_run(&job, 1, 1, c->run->builder->root, c->run->err);
-    molt_buf_printf(&job.err, "%s", "");
-    if (rc == 0 && job.err.data)
+    if (rc == 0)
         molt_text_diagnostics(job.err.data, out);
     molt_job_fini(&job);
     return rc;

@@ -198,7 +198,7 @@ static int preprocessed(struct molt_run *run, struct pending *p, struct molt_fil
         return 0;
     }
     struct molt_tokens tokens;
-    int rc = molt_tokens_read(p->job.out.data ? p->job.out.data : "", &tokens);
+    int rc = molt_tokens_read(p->job.out.data, &tokens);
     if (rc < 0)
         return no_memory(run);
     rc = read_tokens(run, p, &tokens);

@@ -131,6 +131,8 @@ static void reap(struct molt_job *job)
     while (waitpid(job->pid, &status, 0) < 0 && errno == EINTR)
         ;
     job->status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    molt_buf_printf(&job->out, "%s", "");
+    molt_buf_printf(&job->err, "%s", "");
 }
 
 static void drain(struct molt_job *job, int which)
@@ -197,6 +199,10 @@ int molt_jobs_run(struct molt_job *jobs, size_t n, unsigned parallel, const char
     }
     while (running)
         running -= wait_some(jobs, 0, next, polls);
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        if (jobs[i].out.is_failed || jobs[i].err.is_failed)
+            rc = molt_error_set(err, MOLT_ENOMEM, "out of memory while running %s",
+                                jobs[i].argv.v[0]);
     free(polls);
     free(env);
     return rc;
@@ -211,11 +217,11 @@ int molt_job_output(const struct molt_args *argv, const char *cwd, char **ret_ou
     int rc = molt_jobs_run(&job, 1, 1, cwd, err);
     if (rc == 0 && job.status != 0)
         rc = molt_error_set(err, MOLT_EIO, "%s failed: %.*s", argv->v[0], (int)job.err.len,
-                            job.err.data ? job.err.data : "");
+                            job.err.data);
     if (rc == 0) {
         while (job.out.len && job.out.data[job.out.len - 1] == '\n')
             job.out.len--;
-        molt_buf_printf(&job.out, "%s", "");
+        job.out.data[job.out.len] = 0;
         *ret_out = molt_buf_take(&job.out);
         rc = *ret_out ? 0 : molt_error_set(err, MOLT_ENOMEM, "out of memory");
     }

@@ -22,8 +22,8 @@
 
 struct molt_job {
     struct molt_args argv; /* argv[0] is searched in PATH */
-    struct molt_buf out;   /* stdout */
-    struct molt_buf err;   /* stderr */
+    struct molt_buf out;   /* stdout, NUL-terminated once it ended */
+    struct molt_buf err;   /* stderr, the same */
     int status;            /* exit code; 128 + signal; -1: never started */
     pid_t pid;
     int fds[2]; /* read ends while it runs, else -1 */

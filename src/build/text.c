@@ -144,6 +144,7 @@ static void line_read(const char *line, struct molt_diagnostics *list)
         if (!message)
             continue;
         const char *file = file_start(line, colon);
+        file += strncmp(file, "./", 2) == 0 ? 2 : 0;
         if (d.line)
             d.file = strndup(file, (size_t)(colon - file));
         d.message = strdup(message);

@@ -266,10 +266,18 @@ static int is_current(struct molt_run *run, struct work *w)
 
 /* ---- compiling ------------------------------------------------------------- */
 
+/* An export may be named like a function of libc: what the compiler knows of
+ * that one must not hold for it, and gcc wouldn't rename it. */
 static void add_command(const struct molt_run *run, const struct work *w, struct molt_args *argv)
 {
     molt_args_copy(argv, &run->builder->tools->cc);
     molt_args_copy(argv, &w->flags);
+    for (size_t i = 0; w->source && i < run->n_modules; i++) {
+        bool is_renamed = w->imports[i] || run->modules[i] == w->module;
+        const struct molt_header *h = is_renamed ? molt_run_header(run, run->modules[i]) : NULL;
+        for (size_t k = 0; h && k < h->names.n; k++)
+            molt_args_addf(argv, "-fno-builtin-%s", h->names.v[k]);
+    }
 }
 
 static int make_job(struct molt_run *run, struct work *w)
@@ -379,7 +387,7 @@ static int not_compiled(struct molt_run *run, struct work *w, enum outcome *ret)
     int rc = molt_jobs_run(&job, 1, 1, run->builder->root, run->err);
     struct molt_args deps = MOLT_ARGS_INIT;
     if (rc == 0 && job.status == 0)
-        rc = take_deps(run, w, job.out.data ? job.out.data : "", &deps);
+        rc = take_deps(run, w, job.out.data, &deps);
     if (rc == 0 && job.status == 0) {
         molt_includes_from_deps(run, &deps, w->previous);
         if (memcmp(w->previous, w->imports, run->n_modules * sizeof(*w->imports)) != 0)
