@@ -17,6 +17,8 @@
 
 #include <molt/molt.h>
 
+/* Modules bind to these, so they are visible. */
+#pragma GCC visibility push(default)
 int __wrap_pthread_mutex_lock(pthread_mutex_t *lock);
 int __wrap_pthread_mutex_trylock(pthread_mutex_t *lock);
 int __wrap_pthread_mutex_timedlock(pthread_mutex_t *lock, const struct timespec *until);
@@ -38,5 +40,6 @@ int __wrap_mtx_unlock(mtx_t *lock);
 int __wrap_ftrylockfile(FILE *lock);
 void __wrap_flockfile(FILE *file);
 void __wrap_funlockfile(FILE *file);
+#pragma GCC visibility pop
 
 #endif

@@ -18,6 +18,7 @@
 #include "runtime/scan.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -91,13 +92,9 @@ static void look_at_list(struct look *look, const struct molt_list *list, const 
 /* Under the scan's lock. */
 static void note_sent(struct look *look, size_t range, const char *where)
 {
-    struct molt_scan *scan = look->scan;
-    if (scan->n_hits < MOLT_SCAN_HITS_MAX) {
-        struct molt_scan_hit *hit = &scan->hits[scan->n_hits];
-        hit->range = range;
+    struct molt_scan_hit *hit = &look->scan->hits[range];
+    if (!hit->why[0])
         snprintf(hit->why, sizeof(hit->why), "%s", where);
-    }
-    scan->n_hits++;
 }
 
 void molt_scan_graph(struct molt_scan *scan, const struct molt_cargo *graph)
@@ -212,15 +209,15 @@ static bool has_suspended(struct molt_runtime *rt)
     return false;
 }
 
-static void turn(struct molt_scan *scan, const struct molt_range *ranges, size_t n, bool is_on)
+static void turn(struct molt_scan *scan, const struct molt_range *ranges, size_t n,
+                 struct molt_scan_hit *hits)
 {
     pthread_mutex_lock(&scan->lock);
     scan->ranges = ranges;
     scan->n_ranges = n;
-    if (is_on)
-        scan->n_hits = 0;
+    scan->hits = hits;
     /* Seq_cst: who sees the flag sees the ranges under the lock. */
-    atomic_store(&scan->is_on, is_on);
+    atomic_store(&scan->is_on, n > 0);
     pthread_mutex_unlock(&scan->lock);
 }
 
@@ -238,12 +235,14 @@ static int look_everywhere(struct look *look, struct molt_runtime *rt)
     return rc;
 }
 
-static void report_sent(struct look *look, struct molt_scan *scan)
+static void report_sent(struct look *look, const struct molt_scan_hit *hits)
 {
-    size_t n = scan->n_hits < MOLT_SCAN_HITS_MAX ? scan->n_hits : MOLT_SCAN_HITS_MAX;
-    for (size_t i = 0; i < n; i++)
-        look->report(look->report_user, &look->ranges[scan->hits[i].range], 0, scan->hits[i].why);
-    look->n_found += n;
+    for (size_t i = 0; i < look->n_ranges; i++) {
+        if (!hits[i].why[0])
+            continue;
+        look->report(look->report_user, &look->ranges[i], 0, hits[i].why);
+        look->n_found++;
+    }
 }
 
 int molt_runtime_scan(void *runtime, const struct molt_range *ranges, size_t n, molt_pin_fn *report,
@@ -257,12 +256,13 @@ int molt_runtime_scan(void *runtime, const struct molt_range *ranges, size_t n, 
                         .found = report_found,
                         .report = report,
                         .report_user = report_user};
-    turn(&rt->scan, ranges, n, true);
+    struct molt_scan_hit *hits = calloc(n, sizeof(*hits));
+    if (!hits)
+        return MOLT_ENOMEM;
+    turn(&rt->scan, ranges, n, hits);
     int rc = look_everywhere(&look, rt);
-    turn(&rt->scan, NULL, 0, false);
-    bool is_overfull = rt->scan.n_hits > MOLT_SCAN_HITS_MAX;
-    report_sent(&look, &rt->scan);
-    if (rc < 0)
-        return rc;
-    return is_overfull ? MOLT_ELIMIT : (int)look.n_found;
+    turn(&rt->scan, NULL, 0, NULL);
+    report_sent(&look, hits);
+    free(hits);
+    return rc < 0 ? rc : (int)look.n_found;
 }

@@ -18,12 +18,9 @@
 
 struct molt_cargo;
 
-#define MOLT_SCAN_HITS_MAX 64
-
-/* What a sender found, for the executor to report. */
+/* What a sender found, for the executor to report: one for each range. */
 struct molt_scan_hit {
-    size_t range;
-    char why[160];
+    char why[160]; /* "": nothing */
 };
 
 struct molt_scan {
@@ -31,8 +28,7 @@ struct molt_scan {
     pthread_mutex_t lock; /* guards what follows */
     const struct molt_range *ranges;
     size_t n_ranges;
-    size_t n_hits; /* may exceed what is kept */
-    struct molt_scan_hit hits[MOLT_SCAN_HITS_MAX];
+    struct molt_scan_hit *hits; /* [n_ranges] */
 };
 
 /* The sender's part: look at what moves while a scan is on. */
