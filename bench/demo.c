@@ -72,18 +72,19 @@ static void check_surroundings(const struct options *o)
 }
 
 /* Copies, so that the edits leave the repository as it is; of molt's own
- * modules and headers too, since one of the edits is in there. */
+ * modules and headers too, since one of the edits is in there. They lie below
+ * include/ because `molt dev` watches that. */
 static void copy_sources(struct demo *demo, unsigned port)
 {
     const char *folder = molt_bench_folder();
     demo->root = molt_bench_text("%s/hello", folder);
-    demo->share = molt_bench_text("%s/share", folder);
+    demo->share = molt_bench_text("%s/include/share", demo->root);
     char *modules = molt_bench_text("%s/modules", demo->share);
     char *include = molt_bench_text("%s/include", demo->share);
     char *conf = molt_bench_text("%s/molt.conf", demo->root);
     char *line = molt_bench_text("http.port = %u\n", port);
-    molt_bench_mkdir(demo->share);
     molt_bench_copy(MOLT_BENCH_SOURCE "/../examples/hello", demo->root);
+    molt_bench_mkdir(demo->share);
     molt_bench_copy(MOLT_BENCH_SOURCE "/../modules", modules);
     molt_bench_copy(MOLT_BENCH_SOURCE "/../include", include);
     char *old = molt_bench_read(conf), *text = molt_bench_replace(old, "http.port = 9000\n", line);

@@ -2,7 +2,8 @@
 %% SPDX-FileCopyrightText: The molt authors
 %%
 %% HTTP/1.1 with keep-alive on gen_tcp, one process per connection, requests
-%% parsed by the socket driver ({packet, http_bin}). The handler module is
+%% parsed by the socket driver ({packet, http_bin}) and sent as messages, {active,
+%% N} at a time, which is faster than asking for each. The handler module is
 %% called fully qualified, so each request runs its newest version, and no
 %% process stays in old code between two requests.
 %%
@@ -52,32 +53,41 @@ listen(Port, Parent) ->
 
 accept(Listener) ->
     {ok, Socket} = gen_tcp:accept(Listener),
-    Pid = spawn(fun() -> receive go -> request(Socket) end end),
+    Pid = spawn(fun() -> receive go -> activate(Socket), request(Socket) end end),
     ok = gen_tcp:controlling_process(Socket, Pid),
     Pid ! go,
     accept(Listener).
 
+%% An error: the client has gone.
+activate(Socket) ->
+    case inet:setopts(Socket, [{active, 200}]) of
+        ok -> ok;
+        {error, _} -> exit(normal)
+    end.
+
 request(Socket) ->
-    case gen_tcp:recv(Socket, 0) of
-        {ok, {http_request, 'GET', {abs_path, Path}, _}} -> fields(Socket, Path, true);
-        {ok, _} -> gen_tcp:close(Socket);
-        {error, _} -> gen_tcp:close(Socket)
+    receive
+        {http, Socket, {http_request, 'GET', {abs_path, Path}, _}} -> fields(Socket, Path, true);
+        {tcp_passive, Socket} -> activate(Socket), request(Socket);
+        {tcp_closed, Socket} -> ok;
+        _ -> gen_tcp:close(Socket)
     end.
 
 fields(Socket, Path, KeepAlive) ->
-    case gen_tcp:recv(Socket, 0) of
-        {ok, http_eoh} -> answer(Socket, Path, KeepAlive);
-        {ok, {http_header, _, 'Connection', _, <<"close">>}} -> fields(Socket, Path, false);
-        {ok, {http_header, _, _, _, _}} -> fields(Socket, Path, KeepAlive);
+    receive
+        {http, Socket, http_eoh} -> answer(Socket, Path, KeepAlive);
+        {http, Socket, {http_header, _, 'Connection', _, <<"close">>}} -> fields(Socket, Path, false);
+        {http, Socket, {http_header, _, _, _, _}} -> fields(Socket, Path, KeepAlive);
+        {tcp_passive, Socket} -> activate(Socket), fields(Socket, Path, KeepAlive);
         _ -> gen_tcp:close(Socket)
     end.
 
 answer(Socket, Path, KeepAlive) ->
     {Status, Body} = hello:answer(Path),
-    ok = gen_tcp:send(Socket, [status(Status), <<"content-length: ">>,
-                               integer_to_binary(byte_size(Body)), connection(KeepAlive),
-                               <<"\r\ncontent-type: text/plain\r\n\r\n">>, Body]),
-    case KeepAlive of
+    Sent = gen_tcp:send(Socket, [status(Status), <<"content-length: ">>,
+                                 integer_to_binary(byte_size(Body)), connection(KeepAlive),
+                                 <<"\r\ncontent-type: text/plain\r\n\r\n">>, Body]),
+    case KeepAlive andalso Sent =:= ok of
         true -> request(Socket);
         false -> gen_tcp:close(Socket)
     end.
