@@ -124,11 +124,14 @@ static void fill_servers(struct molt_meta *meta, const struct test_module *modul
         };
 }
 
-static void fill_pins(struct molt_meta *meta, const struct test_module *module)
+static char **strings_of(const char *const *strings, size_t *ret_n)
 {
-    meta->pins = list(TEST_LIST_MAX, sizeof *meta->pins);
-    for (size_t i = 0; i < TEST_LIST_MAX && module->pins[i]; i++)
-        meta->pins[meta->n_pins++] = copy(module->pins[i]);
+    char **copies = list(TEST_LIST_MAX, sizeof *copies);
+    size_t n = 0;
+    for (; n < TEST_LIST_MAX && strings[n]; n++)
+        copies[n] = copy(strings[n]);
+    *ret_n = n;
+    return copies;
 }
 
 /* The note of PT_NOTE "GNU"; gold and bfd both put it into a segment alone or
@@ -173,7 +176,8 @@ struct test_image test_module_build(struct module_maker *maker, const struct tes
     fill_headers(meta, module);
     fill_types(meta, module);
     fill_servers(meta, module);
-    fill_pins(meta, module);
+    meta->pins = strings_of(module->pins, &meta->n_pins);
+    meta->globals = strings_of(module->globals, &meta->n_globals);
     read_build_id(meta, fd);
     close(fd);
     return image;

@@ -46,6 +46,7 @@ struct test_module {
     struct test_type types[TEST_LIST_MAX];
     struct test_server servers[TEST_LIST_MAX];
     const char *pins[TEST_LIST_MAX];
+    const char *globals[TEST_LIST_MAX];
     uint32_t n_tags; /* each is of type 0 */
     const char *cflags[MODULE_FLAGS_MAX - 2];
     const char *ldflags[MODULE_FLAGS_MAX];
