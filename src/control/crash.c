@@ -11,7 +11,6 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -21,10 +20,10 @@
 #include "code/code.h"
 #include "control/protocol.h"
 #include "control/record.h"
+#include "port/alt_stack.h"
 #include "port/ucontext.h"
 
 #define FRAMES_MAX MOLT_CRASH_FRAMES_MAX
-#define ALT_STACK_BYTES 65536
 #define SEND_WAIT_MS 500
 
 /* A signal handler has no user pointer: this is the one place where a host is
@@ -293,17 +292,6 @@ static int fail(struct molt_error *err, const char *what)
     return molt_error_set(err, MOLT_EIO, "crash reports: %s: %s", what, strerror(error));
 }
 
-static int use_alt_stack(void)
-{
-    void *stack =
-        mmap(NULL, ALT_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (stack == MAP_FAILED)
-        return -1;
-    crash.alt_stack = stack;
-    stack_t ss = {.ss_sp = stack, .ss_size = ALT_STACK_BYTES};
-    return sigaltstack(&ss, NULL);
-}
-
 int molt_crash_install(struct molt_code *code, struct molt_error *err)
 {
     struct molt_code *none = NULL;
@@ -311,8 +299,7 @@ int molt_crash_install(struct molt_code *code, struct molt_error *err)
         return molt_error_set(err, MOLT_EBUSY, "crash reports are installed already");
     if (pipe2(crash.probe, O_CLOEXEC | O_NONBLOCK) < 0)
         return fail(err, "pipe");
-    if (use_alt_stack() < 0)
-        return fail(err, "alternate stack");
+    crash.alt_stack = molt_port_alt_stack_open();
     /* The first call loads libgcc_s, which isn't safe in a handler. */
     void *warm[4];
     backtrace(warm, 4);
@@ -329,11 +316,8 @@ void molt_crash_uninstall(void)
     struct sigaction sa = {.sa_handler = SIG_DFL};
     for (size_t i = 0; i < N_SIGNALS; i++)
         sigaction(signals[i], &sa, NULL);
-    if (crash.alt_stack) {
-        sigaltstack(&(stack_t){.ss_flags = SS_DISABLE}, NULL);
-        munmap(crash.alt_stack, ALT_STACK_BYTES);
-        crash.alt_stack = NULL;
-    }
+    molt_port_alt_stack_close(crash.alt_stack);
+    crash.alt_stack = NULL;
     for (int i = 0; i < 2; i++) {
         if (crash.probe[i] >= 0)
             close(crash.probe[i]);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "port/alt_stack.h"
 #include "runtime/rt.h"
 
 #include <molt/net.h>
@@ -197,6 +198,7 @@ static void sleep_until_work(struct molt_worker *w)
 static void *thread_main(void *arg)
 {
     struct molt_worker *w = arg;
+    void *alt_stack = molt_port_alt_stack_open();
     molt_runner_set(&w->runner);
     molt_context_init_thread(&w->context);
     while (!atomic_load_explicit(&w->rt->is_stopping, memory_order_acquire)) {
@@ -209,13 +211,24 @@ static void *thread_main(void *arg)
     }
     molt_participant_offline(&w->participant);
     molt_runner_set(NULL);
+    molt_port_alt_stack_close(alt_stack);
     return NULL;
+}
+
+/* A thread that fails has to be able to say where, see control/crash.h: these
+ * would end the process without a handler if they were blocked. */
+static void keep_faults(sigset_t *set)
+{
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP};
+    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+        sigdelset(set, faults[i]);
 }
 
 int molt_worker_start(struct molt_worker *w)
 {
     sigset_t all, before;
     sigfillset(&all);
+    keep_faults(&all);
     /* Signals are for the host's own threads. */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int rc = pthread_create(&w->thread, NULL, thread_main, w);
