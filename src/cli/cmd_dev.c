@@ -344,6 +344,7 @@ static int open_dev(struct dev *dev, const struct molt_cli_args *args, struct mo
         return rc;
     struct molt_session_options options = {.root = dev->root,
                                            .mode = "dev",
+                                           .app = molt_builder_project(dev->builder)->name,
                                            .builder = dev->builder,
                                            .out = &dev->out,
                                            .workers = (unsigned)workers,

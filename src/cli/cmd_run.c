@@ -64,6 +64,7 @@ static int run(const struct molt_cli_args *args)
     if (rc == 0) {
         struct molt_session_options options = {.root = root,
                                                .mode = "run",
+                                               .app = set->name,
                                                .out = &out,
                                                .workers = (unsigned)workers,
                                                .is_sealed = true};

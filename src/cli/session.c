@@ -38,6 +38,8 @@ struct molt_session {
     int stop_ms;
     unsigned n_upgrades;
     char *app, *url, *problem_kind, *problem, *last;
+    bool is_applying;         /* then what is unloaded is told afterwards */
+    struct molt_buf unloaded; /* lines, each with its newline */
 };
 
 /* ---- signals ------------------------------------------------------------------------ */
@@ -126,11 +128,23 @@ static void on_log(void *user, enum molt_level level, const char *text)
                   names[level], text);
 }
 
+/* Versions that left memory since the last time. */
+static void tell_unloaded(struct molt_session *session)
+{
+    session->is_applying = false;
+    if (session->unloaded.len && !session->unloaded.is_failed)
+        molt_out_line(session->out, MOLT_TONE_DIM, "unloaded", "%s", session->unloaded.data);
+    molt_buf_reset(&session->unloaded);
+}
+
 static void on_unloaded(void *user, const char *module, unsigned number, uint64_t retained_ms)
 {
     struct molt_session *session = user;
-    molt_out_line(session->out, MOLT_TONE_DIM, "unloaded", "%s@%u unloaded after %llu ms", module,
-                  number, (unsigned long long)retained_ms);
+    molt_buf_printf(&session->unloaded, "%s%s@%u unloaded after %llu ms",
+                    session->unloaded.len ? "\n" : "", module, number,
+                    (unsigned long long)retained_ms);
+    if (!session->is_applying)
+        tell_unloaded(session);
 }
 
 static void on_down(void *user, const char *text, unsigned restart_ms)
@@ -256,6 +270,7 @@ static void free_session(struct molt_session *session)
                        session->problem_kind, session->problem,     session->last};
     for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
         free(strings[i]);
+    molt_buf_fini(&session->unloaded);
     free(session);
 }
 
@@ -291,6 +306,7 @@ int molt_session_new(const struct molt_session_options *options, struct molt_ses
     for (size_t i = 0; i < sizeof(empty) / sizeof(empty[0]); i++)
         if (!(*empty[i] = strdup("")))
             rc = MOLT_ENOMEM;
+    keep(&session->app, options->app);
     if (rc < 0)
         molt_error_set(err, rc, "out of memory");
     else
@@ -460,6 +476,7 @@ int molt_session_apply(struct molt_session *session, struct molt_set *set,
         return rc;
     }
     struct molt_outcome outcome;
+    session->is_applying = true;
     rc = molt_agent_apply(session->agent, set, &outcome);
     if (rc < 0) {
         molt_session_problem(session, "refused", outcome.text ? outcome.text : molt_error_text(rc));
@@ -470,6 +487,7 @@ int molt_session_apply(struct molt_session *session, struct molt_set *set,
         else
             say_live(session, molt_agent_good_set(session->agent));
     }
+    tell_unloaded(session);
     molt_outcome_fini(&outcome);
     return rc;
 }

@@ -23,6 +23,7 @@ struct molt_session;
 struct molt_session_options {
     const char *root;
     const char *mode;             /* "dev", "run" */
+    const char *app;              /* its name */
     struct molt_builder *builder; /* borrowed; NULL in production */
     struct molt_out *out;
     unsigned workers;

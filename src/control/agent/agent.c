@@ -335,22 +335,32 @@ static void go_down(struct molt_agent *agent)
     free(text);
 }
 
-/* Again on the good set. A failure waits longer, for the next time. */
+/* It didn't come up, and go_down() hasn't seen to it: later again. */
+static void retry_later(struct molt_agent *agent, uint64_t planned_ms, const char *why)
+{
+    if (agent->restart_ms != planned_ms)
+        return;
+    if (agent->link)
+        drop_link(agent);
+    agent->restart_ms = molt_clock_ms() + molt_backoff_next(&agent->backoff, 0);
+    if (agent->events.on_log)
+        agent->events.on_log(agent->events.user, MOLT_ERR, why);
+}
+
+/* Again on the good set. */
 static void restart(struct molt_agent *agent)
 {
     struct molt_set *set = NULL;
     struct molt_outcome outcome = {0};
-    agent->restart_ms = molt_clock_ms() + molt_backoff_next(&agent->backoff, 0);
-    if (!agent->good || molt_set_copy(agent->good, &set) < 0)
-        return;
+    uint64_t planned_ms = agent->restart_ms;
     agent->n_restarts++;
-    int rc = molt_agent_apply(agent, set, &outcome);
-    if (rc == 0 && agent->events.on_up)
+    int rc = molt_set_copy(agent->good, &set);
+    if (rc == 0)
+        rc = molt_agent_apply(agent, set, &outcome);
+    if (rc < 0)
+        retry_later(agent, planned_ms, outcome.text ? outcome.text : molt_error_text(rc));
+    else if (agent->events.on_up)
         agent->events.on_up(agent->events.user, molt_link_pid(agent->link));
-    if (rc < 0 && agent->link)
-        drop_link(agent);
-    if (rc < 0 && agent->state == MOLT_AGENT_DOWN && agent->events.on_log)
-        agent->events.on_log(agent->events.user, MOLT_ERR, outcome.text);
     molt_outcome_fini(&outcome);
 }
 
