@@ -78,6 +78,7 @@ struct molt_participant {
     struct molt_code *code;
     char name[48];
     bool is_foreign;
+    atomic_ulong thread; /* pthread_self() of whoever is online as it */
     struct molt_participant *next;
 };
 
@@ -216,7 +217,8 @@ int molt_stage_commit(struct molt_code *code, uint64_t stage, uint64_t *ret_worl
 int molt_stage_abort(struct molt_code *code, uint64_t stage);
 
 /* Wait until every participant passed a boundary or is offline: whatever ran
- * before the call has ended or is suspended. MOLT_ETIMEDOUT. */
+ * before the call has ended or is suspended. The calling thread's own is not
+ * waited for: this is no module code. MOLT_ETIMEDOUT. */
 int molt_code_grace(struct molt_code *code, int timeout_ms);
 
 /* ---- reclaim and listings ----------------------------------------------- */

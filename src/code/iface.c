@@ -2,35 +2,64 @@
 /* SPDX-FileCopyrightText: The molt authors */
 /*
  * Interface objects and slots. A part holds thunks for a batch of new names;
- * it is loaded once, globally, and stays. Giving a slot to a name happens in
- * this order: stubs into every live table, then the index into the part's data
- * word, then the part's names become visible to images that are loaded later.
+ * it is loaded once, globally, and stays.
+ *
+ * The registry belongs to the OS process, not to a host: thunks are ELF names
+ * of the global scope, of which there is one, so two hosts in one process have
+ * to agree on the slots behind them. A slot is given out in this order: its
+ * stub stands in every table from the start, then its index goes into the
+ * part's data word, then images that use its name are loaded.
+ *
+ * Locks: registry.lock guards it all; taken under molt_code.lock, and takes
+ * the loader's.
  */
-#include <dlfcn.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "code/store.h"
 #include "code/table.h"
+
+#define BUCKETS 4096u
+
+/* A (module, name, signature) that ever had a thunk. Never removed. */
+struct slot {
+    char *module, *name;
+    char *label; /* "module:name" */
+    uint64_t sig;
+    void *thunk;
+    uint32_t next; /* in its hash chain, index + 1 */
+};
+
+struct part {
+    struct molt_image image;
+    uint8_t digest[MOLT_SHA256_BYTES];
+    struct part *next;
+};
+
+static struct {
+    pthread_mutex_t lock;
+    struct part *parts;
+    struct slot *slots; /* [n] */
+    size_t n, cap;
+    uint32_t buckets[BUCKETS]; /* index + 1 */
+} registry = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static uint32_t bucket_of(const char *module, const char *name, uint64_t sig)
 {
-    uint64_t h = 14695981039346656037u ^ sig;
+    uint64_t h = 14695981039346656037u ^ sig; /* FNV-1a */
     for (const char *p = module; *p; p++)
         h = (h ^ (uint8_t)*p) * 1099511628211u;
     for (const char *p = name; *p; p++)
         h = (h ^ (uint8_t)*p) * 1099511628211u;
-    return (uint32_t)(h >> 32) % MOLT_IFACE_BUCKETS;
+    return (uint32_t)(h >> 32) % BUCKETS;
 }
 
-long molt_iface_find(const struct molt_code *code, const char *module, const char *name,
-                     uint64_t sig)
+static long find(const char *module, const char *name, uint64_t sig)
 {
-    uint32_t at = code->slot_buckets[bucket_of(module, name, sig)];
+    uint32_t at = registry.buckets[bucket_of(module, name, sig)];
     while (at) {
-        const struct molt_iface_slot *slot = &code->slots[at - 1];
+        const struct slot *slot = &registry.slots[at - 1];
         if (slot->sig == sig && !strcmp(slot->name, name) && !strcmp(slot->module, module))
             return (long)(at - 1);
         at = slot->next;
@@ -38,11 +67,25 @@ long molt_iface_find(const struct molt_code *code, const char *module, const cha
     return -1;
 }
 
-/* ---- descriptions ------------------------------------------------------------- */
-
-void molt_iface_set_ret_bytes(struct molt_code *code, uint32_t slot, uint32_t bytes)
+long molt_iface_find(const char *module, const char *name, uint64_t sig, uint32_t ret_bytes,
+                     void **ret_thunk)
 {
-    molt_thunk_describe(slot, code->slots[slot].label, bytes);
+    pthread_mutex_lock(&registry.lock);
+    long slot = find(module, name, sig);
+    if (slot >= 0) {
+        *ret_thunk = registry.slots[slot].thunk;
+        molt_thunk_describe((uint32_t)slot, registry.slots[slot].label, ret_bytes);
+    }
+    pthread_mutex_unlock(&registry.lock);
+    return slot;
+}
+
+size_t molt_iface_count(void)
+{
+    pthread_mutex_lock(&registry.lock);
+    size_t n = registry.n;
+    pthread_mutex_unlock(&registry.lock);
+    return n;
 }
 
 int molt_code_slot_name(struct molt_code *code, uint32_t slot, char *buf, size_t size)
@@ -59,30 +102,32 @@ int molt_code_slot_name(struct molt_code *code, uint32_t slot, char *buf, size_t
 
 /* ---- loading ---------------------------------------------------------------- */
 
-static int new_slot(struct molt_code *code, const struct molt_interface_entry *entry, uint32_t *ret,
-                    struct molt_error *err)
+static int reserve_slot(struct molt_error *err)
 {
-    if (code->n_slots == MOLT_SLOTS_MAX)
+    if (registry.n == MOLT_SLOTS_MAX)
         return molt_error_set(err, MOLT_ELIMIT,
                               "all %u slots for exported functions are used; restart the host",
                               MOLT_SLOTS_MAX);
-    if (code->n_slots == code->cap_slots) {
-        size_t cap = code->cap_slots ? 2 * code->cap_slots : 256;
-        struct molt_iface_slot *slots = realloc(code->slots, cap * sizeof(*slots));
-        if (!slots)
-            return molt_error_set(err, MOLT_ENOMEM, "out of memory");
-        code->slots = slots;
-        code->cap_slots = cap;
-    }
-    uint32_t index = (uint32_t)code->n_slots;
-    if (index % MOLT_SLOTS_PER_PAGE == 0) {
-        size_t to = index + MOLT_SLOTS_PER_PAGE;
-        for (struct molt_world *w = code->worlds; w; w = w->next_older)
-            if (molt_world_fill(w, index, to) < 0)
-                return molt_error_set(err, MOLT_ENOMEM, "out of memory");
-        molt_thunk_outside_fill(index, to);
-    }
-    struct molt_iface_slot slot = {
+    if (registry.n < registry.cap)
+        return 0;
+    size_t cap = registry.cap ? 2 * registry.cap : 256;
+    struct slot *slots = realloc(registry.slots, cap * sizeof(*slots));
+    if (!slots)
+        return molt_error_set(err, MOLT_ENOMEM, "out of memory");
+    registry.slots = slots;
+    registry.cap = cap;
+    return 0;
+}
+
+static int new_slot(const struct molt_interface_entry *entry, uint32_t *ret, struct molt_error *err)
+{
+    int rc = reserve_slot(err);
+    if (rc < 0)
+        return rc;
+    uint32_t index = (uint32_t)registry.n;
+    if (index % MOLT_SLOTS_PER_PAGE == 0)
+        molt_thunk_outside_fill(index, index + MOLT_SLOTS_PER_PAGE);
+    struct slot slot = {
         .module = strdup(entry->module),
         .name = strdup(entry->name),
         .sig = entry->sig,
@@ -93,12 +138,12 @@ static int new_slot(struct molt_code *code, const struct molt_interface_entry *e
         free(slot.name);
         return molt_error_set(err, MOLT_ENOMEM, "out of memory");
     }
-    uint32_t *bucket = &code->slot_buckets[bucket_of(slot.module, slot.name, slot.sig)];
+    uint32_t *bucket = &registry.buckets[bucket_of(slot.module, slot.name, slot.sig)];
     slot.next = *bucket;
-    code->slots[index] = slot;
+    registry.slots[index] = slot;
     molt_thunk_describe(index, slot.label, 0);
     *bucket = index + 1;
-    code->n_slots++;
+    registry.n++;
     *ret = index;
     return 0;
 }
@@ -138,119 +183,81 @@ static const struct molt_interface *check_part(const struct molt_image *image,
     return table;
 }
 
-/* Modules find thunks in the global scope, which is the process's, not the
- * host's: if another host was there first, they would bind to its thunks, with
- * its slots. */
-static int check_visible(const struct molt_interface *table, struct molt_error *err)
-{
-    int rc = 0;
-    void *program = dlopen(NULL, RTLD_NOW);
-    for (uint32_t i = 0; program && rc == 0 && i < table->count; i++) {
-        const struct molt_interface_entry *e = &table->entries[i];
-        char symbol[512];
-        if (molt_meta_symbol_name(symbol, sizeof(symbol), e->module, e->name, e->sig) < 0)
-            rc = molt_error_set(err, MOLT_EFORMAT, "the name %.80s is too long", e->name);
-        else if (dlsym(program, symbol) != e->thunk)
-            rc = molt_error_set(err, MOLT_EEXIST,
-                                "%s:%s has a thunk already, of another interface object or of "
-                                "another host in this process; hosts with the same modules need "
-                                "processes of their own",
-                                e->module, e->name);
-    }
-    if (!program)
-        return molt_error_set(err, MOLT_EIO, "the loader knows no program");
-    dlclose(program);
-    return rc;
-}
-
-static int give_slots(struct molt_code *code, const struct molt_interface *table,
-                      struct molt_error *err)
+static int give_slots(const struct molt_interface *table, struct molt_error *err)
 {
     for (uint32_t i = 0; i < table->count; i++) {
         const struct molt_interface_entry *e = &table->entries[i];
-        if (molt_iface_find(code, e->module, e->name, e->sig) >= 0)
+        if (find(e->module, e->name, e->sig) >= 0)
             return molt_error_set(err, MOLT_EEXIST,
                                   "%s:%s has a thunk already in another interface object",
                                   e->module, e->name);
     }
     for (uint32_t i = 0; i < table->count; i++) {
-        int rc = new_slot(code, &table->entries[i], &table->slots[i], err);
+        int rc = new_slot(&table->entries[i], &table->slots[i], err);
         if (rc < 0)
             return rc;
     }
     return 0;
 }
 
-int molt_iface_load(struct molt_code *code, int fd, const uint8_t *digest, struct molt_error *err)
+static int load_part(struct molt_code *code, struct part *part, int fd, struct molt_error *err)
 {
-    for (struct molt_iface_part *p = code->parts; p; p = p->next)
-        if (memcmp(p->digest, digest, sizeof(p->digest)) == 0)
-            return 0;
-    struct molt_iface_part *part = calloc(1, sizeof(*part));
-    if (!part)
-        return molt_error_set(err, MOLT_ENOMEM, "out of memory");
-    memcpy(part->digest, digest, sizeof(part->digest));
     struct molt_image_request request = {
         .store = code->store,
         .name = "molt-if",
         .fd = fd,
-        .digest = digest,
+        .digest = part->digest,
         .is_sealed = code->is_sealed,
         .is_global = true,
     };
     int rc = molt_image_open(&request, &part->image, err);
-    if (rc < 0) {
-        free(part);
+    if (rc < 0)
         return rc;
-    }
     const struct molt_interface *table = check_part(&part->image, err);
-    rc = table ? check_visible(table, err) : MOLT_EFORMAT;
-    if (rc == 0)
-        rc = give_slots(code, table, err);
+    rc = table ? give_slots(table, err) : MOLT_EFORMAT;
     if (rc < 0) {
         char why[128];
         /* Nothing binds to it yet; if slots were given before memory ran out,
          * they stay with their stubs. */
         molt_image_close(&part->image, why, sizeof(why));
-        molt_store_withdraw(&part->image);
-        free(part);
-        return err && err->code ? err->code : rc;
     }
-    part->next = code->parts;
-    code->parts = part;
-    return 0;
+    return rc;
 }
 
-void molt_iface_fini(struct molt_code *code)
+int molt_iface_load(struct molt_code *code, int fd, const uint8_t *digest, struct molt_error *err)
 {
-    while (code->parts) {
-        struct molt_iface_part *part = code->parts;
-        char why[128];
-        code->parts = part->next;
-        uintptr_t lo = part->image.lo, hi = part->image.hi;
-        if (molt_image_close(&part->image, why, sizeof(why)) == MOLT_IMAGE_GONE)
-            molt_image_unreserve(lo, hi);
-        else
-            molt_store_withdraw(&part->image); /* kept: somebody bound to a thunk */
-        free(part);
+    pthread_mutex_lock(&registry.lock);
+    struct part *part = registry.parts;
+    while (part && memcmp(part->digest, digest, sizeof(part->digest)) != 0)
+        part = part->next;
+    int rc = 0;
+    if (!part) {
+        part = calloc(1, sizeof(*part));
+        rc = part ? 0 : molt_error_set(err, MOLT_ENOMEM, "out of memory");
+        if (rc == 0) {
+            memcpy(part->digest, digest, sizeof(part->digest));
+            rc = load_part(code, part, fd, err);
+        }
+        if (rc < 0) {
+            free(part);
+        } else {
+            part->next = registry.parts;
+            registry.parts = part;
+        }
     }
-    for (size_t i = 0; i < code->n_slots; i++) {
-        molt_thunk_describe((uint32_t)i, NULL, 0);
-        free(code->slots[i].module);
-        free(code->slots[i].name);
-        free(code->slots[i].label);
-    }
-    free(code->slots);
+    pthread_mutex_unlock(&registry.lock);
+    return rc;
 }
 
 int molt_code_each_iface(struct molt_code *code,
                          void (*fn)(void *user, const struct molt_iface_info *), void *user)
 {
-    pthread_mutex_lock(&code->lock);
-    for (size_t i = 0; i < code->n_slots; i++) {
-        const struct molt_iface_slot *s = &code->slots[i];
+    (void)code;
+    pthread_mutex_lock(&registry.lock);
+    for (size_t i = 0; i < registry.n; i++) {
+        const struct slot *s = &registry.slots[i];
         fn(user, &(struct molt_iface_info){s->module, s->name, s->sig, (uint32_t)i});
     }
-    pthread_mutex_unlock(&code->lock);
+    pthread_mutex_unlock(&registry.lock);
     return 0;
 }

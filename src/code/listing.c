@@ -56,9 +56,9 @@ int molt_code_each_version(struct molt_code *code,
 }
 
 /* Bytes that would go with @world: its table, and images in no other world. */
-static size_t bytes_of(const struct molt_code *code, const struct molt_world *world)
+static size_t bytes_of(const struct molt_world *world)
 {
-    size_t bytes = molt_world_table_bytes(code);
+    size_t bytes = molt_world_table_bytes();
     for (size_t i = 0; i < world->n_versions; i++)
         if (world->versions[i]->n_worlds == 1)
             bytes += world->versions[i]->image.hi - world->versions[i]->image.lo;
@@ -80,7 +80,7 @@ int molt_code_each_world(struct molt_code *code,
         fn(user, &(struct molt_world_info){
                      .id = w->id,
                      .age_ms = now - w->created_ms,
-                     .bytes = bytes_of(code, w),
+                     .bytes = bytes_of(w),
                      .is_current = w == current,
                      .n_holds = atomic_load(&w->n_holds),
                      .owners = owners,

@@ -77,6 +77,7 @@ static void announce(struct molt_participant *p, struct molt_world *world)
 struct molt_world *molt_participant_advance(struct molt_participant *p)
 {
     struct molt_world *world;
+    atomic_store_explicit(&p->thread, (unsigned long)pthread_self(), memory_order_relaxed);
     do {
         world = atomic_load(&p->code->current);
         announce(p, world);
@@ -153,7 +154,8 @@ int molt_code_grace(struct molt_code *code, int timeout_ms)
     }
     pthread_mutex_lock(&code->lock);
     for (struct molt_participant *p = code->participants; p; p = p->next)
-        request_boundary(p);
+        if (atomic_load_explicit(&p->thread, memory_order_relaxed) != (unsigned long)pthread_self())
+            request_boundary(p);
     int rc = 0;
     while (rc == 0 && is_waited_for(code))
         rc = pthread_cond_timedwait(&code->boundary, &code->lock, &until);

@@ -162,6 +162,18 @@ static int unload_unpinned(struct reclaim *r)
     return n;
 }
 
+/* Nothing may go while somewhere couldn't be looked. */
+static void explain_failure(struct reclaim *r, int code)
+{
+    const char *why = "not everything that could lead into it could be looked at";
+    if (code == MOLT_ETIMEDOUT)
+        why = "a callback or a registered thread runs without reaching a world boundary, and may "
+              "hold an address of it";
+    for (size_t i = 0; i < r->n; i++)
+        if (!r->is_pinned[i])
+            molt_version_set_why((struct molt_version *)(uintptr_t)r->ranges[i].version, why);
+}
+
 int molt_code_reclaim(struct molt_code *code, molt_scan_fn *scan, void *scan_user)
 {
     struct reclaim r = {.code = code};
@@ -182,6 +194,8 @@ int molt_code_reclaim(struct molt_code *code, molt_scan_fn *scan, void *scan_use
     if (rc >= 0 && r.n) {
         scan_images(&r);
         rc = unload_unpinned(&r);
+    } else if (rc < 0) {
+        explain_failure(&r, rc);
     }
     code->is_reclaiming = false;
     pthread_mutex_unlock(&code->lock);

@@ -23,6 +23,7 @@ struct molt_version {
     const struct molt_module *desc;  /* in the image */
     uint32_t *slots;                 /* of meta->exports; by the same index */
     void **functions;                /* their own definitions */
+    void **thunks;                   /* their canonical addresses */
     struct molt_server_ref *servers; /* of meta->servers */
     int *server_ids;
     size_t n_worlds; /* that it is in; lock */
@@ -38,22 +39,6 @@ struct molt_version {
     struct molt_version *next; /* in molt_code.versions */
 };
 
-/* A (module, name, signature) that ever had a thunk. Never removed. */
-struct molt_iface_slot {
-    char *module, *name;
-    char *label; /* "module:name" */
-    uint64_t sig;
-    void *thunk;
-    uint32_t next; /* in its hash chain, index + 1 */
-};
-
-struct molt_iface_part {
-    struct molt_image image;
-    uint8_t digest[MOLT_SHA256_BYTES];
-    struct molt_iface_part *next;
-};
-
-#define MOLT_IFACE_BUCKETS 4096u
 #define MOLT_SERVER_BUCKETS 2048u
 
 /* A range of addresses and whose it is, for crash reports: read by signal
@@ -115,11 +100,6 @@ struct molt_code {
 
     struct molt_types *types;
 
-    struct molt_iface_part *parts;
-    struct molt_iface_slot *slots; /* [n_slots]; grows by realloc under the lock */
-    size_t n_slots, cap_slots;
-    uint32_t slot_buckets[MOLT_IFACE_BUCKETS]; /* index + 1 */
-
     /* Server names: open addressing, insert under the lock, lookup without. */
     _Atomic(char *) server_names[MOLT_SERVERS_MAX];
     atomic_uint n_server_names;
@@ -132,11 +112,11 @@ struct molt_code {
 
 /* ---- iface.c ---- */
 int molt_iface_load(struct molt_code *code, int fd, const uint8_t *digest, struct molt_error *err);
-/* -1 if there is none. */
-long molt_iface_find(const struct molt_code *code, const char *module, const char *name,
-                     uint64_t sig);
-void molt_iface_set_ret_bytes(struct molt_code *code, uint32_t slot, uint32_t bytes);
-void molt_iface_fini(struct molt_code *code);
+/* The slot of a name and its thunk; -1 if there is none. Notes what it returns
+ * in memory. */
+long molt_iface_find(const char *module, const char *name, uint64_t sig, uint32_t ret_bytes,
+                     void **ret_thunk);
+size_t molt_iface_count(void);
 
 /* ---- version.c ---- */
 int molt_version_load(struct molt_code *code, struct molt_meta *meta, int fd,
@@ -161,9 +141,7 @@ int molt_world_check(const struct molt_world *world, const struct molt_stage *st
                      struct molt_error *err);
 void molt_world_free(struct molt_world *world);
 struct molt_version *molt_world_find(const struct molt_world *world, const char *module);
-/* Stubs in the pages that hold slots [from, to), before they are used. */
-int molt_world_fill(struct molt_world *world, size_t from, size_t to);
-size_t molt_world_table_bytes(const struct molt_code *code);
+size_t molt_world_table_bytes(void);
 bool molt_world_is_owned(const struct molt_code *code, const struct molt_world *world);
 /* Free the worlds that nobody is in; lock held. */
 void molt_worlds_collect(struct molt_code *code);

@@ -94,10 +94,10 @@ static int check_descriptor(struct molt_version *v, struct molt_error *err)
     return 0;
 }
 
-static bool is_thunk_of(const struct molt_code *code, const struct molt_version *v, const void *p)
+static bool is_thunk_of(const struct molt_version *v, const void *p)
 {
     for (size_t i = 0; i < v->meta->n_exports; i++)
-        if (p == code->slots[v->slots[i]].thunk)
+        if (p == v->thunks[i])
             return true;
     return false;
 }
@@ -105,13 +105,12 @@ static bool is_thunk_of(const struct molt_code *code, const struct molt_version 
 /* A module that was linked with -Bsymbolic, or compiled by clang with
  * -fno-semantic-interposition, takes its own exports' addresses without the
  * thunks, the one everywhere, the other in code of the defining unit. */
-static int check_views(const struct molt_code *code, const struct molt_version *v,
-                       struct molt_error *err)
+static int check_views(const struct molt_version *v, struct molt_error *err)
 {
     for (const struct molt_view *view = v->desc->views; view < v->desc->views_end; view++) {
         bool ok = is_inside(&v->image, (const void *)(uintptr_t)view->see,
                             (const char *)(uintptr_t)view->see + 1) &&
-                  is_thunk_of(code, v, view->address) && view->see() == view->address;
+                  is_thunk_of(v, view->address) && view->see() == view->address;
         if (!ok)
             return molt_error_set(err, MOLT_EREFUSED,
                                   "%s: the address of an own exported function isn't its thunk: "
@@ -124,12 +123,13 @@ static int check_views(const struct molt_code *code, const struct molt_version *
 
 /* ---- making ready ----------------------------------------------------------- */
 
-static int resolve_exports(struct molt_code *code, struct molt_version *v, struct molt_error *err)
+static int resolve_exports(struct molt_version *v, struct molt_error *err)
 {
     const struct molt_meta *meta = v->meta;
     v->slots = calloc(meta->n_exports + 1, sizeof(*v->slots));
     v->functions = calloc(meta->n_exports + 1, sizeof(*v->functions));
-    if (!v->slots || !v->functions)
+    v->thunks = calloc(meta->n_exports + 1, sizeof(*v->thunks));
+    if (!v->slots || !v->functions || !v->thunks)
         return molt_error_set(err, MOLT_ENOMEM, "out of memory");
     for (size_t i = 0; i < meta->n_exports; i++) {
         const struct molt_meta_symbol *e = &meta->exports[i];
@@ -137,19 +137,18 @@ static int resolve_exports(struct molt_code *code, struct molt_version *v, struc
         if (molt_meta_symbol_name(symbol, sizeof(symbol), meta->module, e->name, e->sig) < 0)
             return molt_error_set(err, MOLT_ELIMIT, "%s: the name %s is too long", meta->module,
                                   e->name);
-        long slot = molt_iface_find(code, meta->module, e->name, e->sig);
+        long slot = molt_iface_find(meta->module, e->name, e->sig, e->ret_bytes, &v->thunks[i]);
         if (slot < 0)
             return molt_error_set(err, MOLT_EREFUSED,
                                   "%s: no thunk for %s yet; send its interface object first",
                                   meta->module, e->name);
         v->slots[i] = (uint32_t)slot;
-        molt_iface_set_ret_bytes(code, v->slots[i], e->ret_bytes);
         v->functions[i] = molt_image_symbol(&v->image, symbol);
         if (!v->functions[i])
             return molt_error_set(err, MOLT_EFORMAT, "%s: the image doesn't define %s",
                                   meta->module, e->name);
     }
-    return check_views(code, v, err);
+    return check_views(v, err);
 }
 
 static const struct molt_type *type_at(const struct molt_type *const *types, uint32_t index)
@@ -236,7 +235,7 @@ static int make_ready(struct molt_code *code, struct molt_version *v,
         if (rc < 0)
             return rc;
     }
-    return resolve_exports(code, v, err);
+    return resolve_exports(v, err);
 }
 
 /* ---- numbers ---------------------------------------------------------------- */
@@ -392,12 +391,14 @@ static void strip(struct molt_version *v)
     free(v->server_ids);
     free(v->slots);
     free(v->functions);
+    free(v->thunks);
     free_headers(v);
     molt_meta_free(v->meta);
     molt_version_set_why(v, NULL);
     v->server_ids = NULL;
     v->slots = NULL;
     v->functions = NULL;
+    v->thunks = NULL;
     v->meta = NULL;
     v->desc = NULL;
 }

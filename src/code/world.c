@@ -1,38 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The molt authors */
 /*
- * Building and freeing worlds. A world's table is reserved address space for
- * all slots that can ever be; only the pages whose slots are in use hold
- * anything, and those are full: functions of this world, stubs elsewhere.
+ * Building and freeing worlds. A world's table has room for all slots that can
+ * ever be; it differs from the table of stubs only in the pages that hold its
+ * own functions, so a slot that is given out later has a stub already.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/clock.h"
 #include "code/table.h"
 
-#define TABLE_BYTES (MOLT_SLOTS_MAX * sizeof(void *))
-
-/* Slots whose pages are in use: whole pages. */
-static size_t used_slots(const struct molt_code *code)
+/* Pages that hold slots in use are this world's own. */
+size_t molt_world_table_bytes(void)
 {
-    return (code->n_slots + MOLT_SLOTS_PER_PAGE - 1) / MOLT_SLOTS_PER_PAGE * MOLT_SLOTS_PER_PAGE;
-}
-
-size_t molt_world_table_bytes(const struct molt_code *code)
-{
-    return used_slots(code) * sizeof(void *);
-}
-
-int molt_world_fill(struct molt_world *world, size_t from, size_t to)
-{
-    /* The thunks of these slots aren't visible yet; a release store is for
-     * their later readers, which got to know them through the loader. */
-    for (size_t i = from; i < to; i++)
-        __atomic_store_n(&world->table[i], (void *)molt_thunk_undef, __ATOMIC_RELEASE);
-    return 0;
+    size_t pages = (molt_iface_count() + MOLT_SLOTS_PER_PAGE - 1) / MOLT_SLOTS_PER_PAGE;
+    return pages * MOLT_SLOTS_PER_PAGE * sizeof(void *);
 }
 
 static struct molt_world *new_world(struct molt_code *code)
@@ -40,16 +24,13 @@ static struct molt_world *new_world(struct molt_code *code)
     struct molt_world *world = calloc(1, sizeof(*world));
     if (!world)
         return NULL;
-    void *table = mmap(NULL, TABLE_BYTES, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (table == MAP_FAILED) {
+    world->table = molt_thunk_table_new();
+    if (!world->table) {
         free(world);
         return NULL;
     }
-    world->table = table;
     world->code = code;
     world->created_ms = molt_clock_ms();
-    molt_world_fill(world, 0, used_slots(code));
     return world;
 }
 
@@ -59,7 +40,7 @@ void molt_world_free(struct molt_world *world)
         return;
     for (size_t i = 0; i < world->n_versions; i++)
         world->versions[i]->n_worlds--;
-    munmap(world->table, TABLE_BYTES);
+    molt_thunk_table_free(world->table);
     free(world->versions);
     free(world->servers);
     free(world->extensions);

@@ -19,12 +19,17 @@
 #include <stdint.h>
 
 /* Slots that a table has room for, and how many fit into one page. */
-#define MOLT_SLOTS_MAX 65536u
+#define MOLT_SLOTS_MAX 32768u
 #define MOLT_SLOTS_PER_PAGE (4096u / sizeof(void *))
 
 /* The running thread's table; never NULL. Part of the ABI of interface
  * objects, hence exported. */
 extern __thread void **molt_world __attribute__((tls_model("initial-exec"), visibility("default")));
+
+/* A new table with molt_thunk_undef in every slot. Pages that aren't written
+ * are shared by all tables of the OS process. NULL when out of memory. */
+void **molt_thunk_table_new(void);
+void molt_thunk_table_free(void **table);
 
 /* Table for threads without a world: molt_thunk_outside in each slot that
  * molt_thunk_outside_fill() was called for. */

@@ -181,19 +181,13 @@ static inline void fixture_swap(const struct test_image *image)
 
 typedef int fixture_fn(void);
 
-/* The thunk of @symbol, e.g. "a$f$0000000000000001". By way of its object: a
- * look-up in the global scope would tie the object to the program for good. */
+/* The thunk of @symbol, e.g. "a$f$0000000000000001". */
 static inline void *fixture_thunk(const char *symbol)
 {
-    char name[128], path[256], hex[MOLT_SHA256_HEX];
-    molt_sha256_hex(fx.interface_digest, hex);
-    snprintf(path, sizeof path, "%s/molt-if-%s.so", fx.store, hex);
+    char name[128];
     snprintf(name, sizeof name, "molt$%s", symbol);
-    void *interface = dlopen(path, RTLD_NOW | RTLD_NOLOAD);
-    assert_non_null(interface);
-    void *thunk = dlsym(interface, name);
+    void *thunk = dlsym(RTLD_DEFAULT, name);
     assert_non_null(thunk);
-    dlclose(interface);
     return thunk;
 }
 

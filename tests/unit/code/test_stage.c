@@ -7,7 +7,8 @@ static struct {
     struct test_image a1, a2, a_wide; /* f returns 1, 2; f of another signature */
     struct test_image b;              /* imports a:f */
     struct test_image b_header, a_header, a_newer_header, b_newer_header;
-    struct test_image hooks_good, hooks_bad; /* see hooks_text */
+    struct test_image hooks_good, hooks_more, hooks_bad; /* see HOOKS() */
+    struct test_image globals1, globals2;                /* f returns 7, 8 */
     struct test_image server_a, server_b, type_b;
     struct test_image view_good, view_symbolic, view_functions, view_clang;
     struct test_image liar, no_thunk, no_definition, few_tags;
@@ -77,6 +78,11 @@ static int build_modules(void **state)
     img.b_newer_header = build((struct test_module){"b", .text = TEXT_H, .exports = {{"b", "h", 1}},
                                                     .imports = EXPORT_F, .headers = {{"a", 2}}});
     img.hooks_good = build((struct test_module){"good", .text = HOOKS("good", 0)});
+    img.hooks_more = build((struct test_module){"more", .text = HOOKS("more", 0)});
+    img.globals1 = build((struct test_module){"a", .text = TEXT_F(7), .exports = EXPORT_F,
+                                              .globals = {"total", "last"}});
+    img.globals2 = build(
+        (struct test_module){"a", .text = TEXT_F(8), .exports = EXPORT_F, .globals = {"total"}});
     img.hooks_bad = build((struct test_module){"zbad", .text = HOOKS("zbad", 7)});
     img.server_a =
         build((struct test_module){"a", .text = SERVER, .types = {{"a/a.c:struct s", 1, 4, false}},
@@ -352,22 +358,26 @@ static void an_interface_object_with_another_digest_is_refused(void **state)
     close(fd);
 }
 
-/* Modules bind to the thunk that the process has first, so a second host in it
- * would run through the slots of the first. */
-static void a_second_host_with_the_same_thunks_in_one_process_is_refused(void **state)
+/* Thunks are the process's, worlds the hosts': the same address leads where
+ * the calling thread is. */
+static void two_hosts_share_thunks_but_not_worlds(void **state)
 {
     struct molt_code_config config = {.store = fx.store};
-    struct molt_code *second;
-    uint64_t stage;
+    struct molt_code *first = fx.code, *second;
+    struct molt_participant p;
     (void)state;
     fixture_swap(&img.a1);
     assert_int_equal(molt_code_new(&config, &second, &fx.err), 0);
-    assert_int_equal(molt_stage_begin(second, &stage, &fx.err), 0);
-    int fd = open(fx.interface, O_RDONLY | O_CLOEXEC);
-    assert_int_equal(molt_stage_interface(second, stage, fd, fx.interface_digest, &fx.err),
-                     MOLT_EEXIST);
-    close(fd);
-    assert_says("another host in this process");
+    fx.code = second;
+    fixture_swap(&img.a2);
+    fx.code = first;
+    assert_int_equal(fixture_ask(A_F), 1);
+    molt_code_join(second, &p, "second", true);
+    molt_participant_boundary(&p, molt_code_current_cell(second));
+    int answer = A_F();
+    molt_code_leave(second, &p);
+    assert_int_equal(answer, 2);
+    assert_int_equal(fixture_ask(A_F), 1);
     molt_code_free(second);
     assert_int_equal(fixture_ask(A_F), 1);
 }
@@ -541,6 +551,37 @@ static void two_layouts_of_one_header_type_are_refused(void **state)
     assert_says("c@1");
 }
 
+static void a_change_that_would_lose_mutable_globals_is_refused(void **state)
+{
+    (void)state;
+    fixture_swap(&img.globals1);
+    uint64_t stage = fixture_begin();
+    assert_int_equal(fixture_put(stage, &img.globals2), 0);
+    assert_int_equal(fixture_seal(stage), MOLT_EREFUSED);
+    assert_says("a@1 has mutable globals (total, ...)");
+    assert_says("MOLT_FRESH");
+    assert_int_equal(molt_stage_abort(fx.code, stage), 0);
+    assert_int_equal(fixture_ask(A_F), 7);
+    fixture_swap(&img.a1); /* which marked or dropped them */
+    assert_int_equal(fixture_ask(A_F), 1);
+}
+
+static void equal_bytes_with_newer_headers_go_on_under_them(void **state)
+{
+    (void)state;
+    fixture_swap(&img.a_header);
+    fixture_swap(&img.b_header);
+    uint64_t stage = fixture_begin();
+    struct molt_meta *meta = fixture_clone(img.b_header.meta);
+    memset(meta->headers[0].digest, 2, sizeof meta->headers[0].digest);
+    assert_int_equal(fixture_put(stage, &img.a_newer_header), 0);
+    assert_true(fixture_put_as(stage, meta, img.b_header.path) >= 0);
+    assert_int_equal(fixture_seal(stage), 0);
+    assert_int_equal(fixture_commit(stage), 0);
+    assert_int_equal(fixture_ask(B_H), 50);
+    assert_int_equal(molt_code_reclaim(fx.code, NULL, NULL), 1); /* of a alone */
+}
+
 /* ---- hooks ---------------------------------------------------------------------- */
 
 static void on_load_runs_at_the_seal_and_on_abandon_at_the_abort(void **state)
@@ -554,6 +595,18 @@ static void on_load_runs_at_the_seal_and_on_abandon_at_the_abort(void **state)
     assert_string_equal(getenv("MOLT_TEST_HOOKS"), "+good");
     assert_int_equal(molt_stage_abort(fx.code, stage), 0);
     assert_string_equal(getenv("MOLT_TEST_HOOKS"), "+good-good");
+}
+
+static void on_abandon_runs_in_reverse_order(void **state)
+{
+    (void)state;
+    unsetenv("MOLT_TEST_HOOKS");
+    uint64_t stage = fixture_begin();
+    assert_int_equal(fixture_put(stage, &img.hooks_more), 0);
+    assert_int_equal(fixture_put(stage, &img.hooks_good), 0);
+    assert_int_equal(fixture_seal(stage), 0);
+    assert_int_equal(molt_stage_abort(fx.code, stage), 0);
+    assert_string_equal(getenv("MOLT_TEST_HOOKS"), "+more+good-good-more");
 }
 
 static void on_abandon_does_not_run_after_a_commit(void **state)
@@ -618,7 +671,7 @@ int main(void)
         TEST(an_image_that_is_not_as_described_is_refused),
         TEST(bytes_that_are_no_object_are_refused),
         TEST(an_interface_object_with_another_digest_is_refused),
-        TEST(a_second_host_with_the_same_thunks_in_one_process_is_refused),
+        TEST(two_hosts_share_thunks_but_not_worlds),
         TEST(an_object_without_a_table_is_no_interface),
         TEST(a_module_that_sees_its_own_exports_without_thunks_is_refused),
         TEST(one_bad_object_of_two_leaves_nothing_behind),
@@ -632,7 +685,10 @@ int main(void)
         TEST(keeping_a_module_that_changed_is_refused),
         TEST(two_servers_of_one_name_are_refused),
         TEST(two_layouts_of_one_header_type_are_refused),
+        TEST(a_change_that_would_lose_mutable_globals_is_refused),
+        TEST(equal_bytes_with_newer_headers_go_on_under_them),
         TEST(on_load_runs_at_the_seal_and_on_abandon_at_the_abort),
+        TEST(on_abandon_runs_in_reverse_order),
         TEST(on_abandon_does_not_run_after_a_commit),
         TEST(a_failing_on_load_is_undone_for_those_that_had_loaded),
         TEST(sealing_again_after_a_failure_loads_nobody_twice),
