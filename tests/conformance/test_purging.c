@@ -155,7 +155,7 @@ static void beam_34_killed_process_runs_no_terminate(void **state)
     struct cell terminated = {0}, entered = {0};
     char text[2048];
     snprintf(text, sizeof(text),
-             "#include <molt/molt.h>\n"
+             "#include <molt/molt.h>\n#include \"t.h\"\n"
              "struct t { long n; };\nstruct wait { long n; };\n"
              "static int on_wait(struct t *t, struct wait *m)\n{\n    (void)t;\n    (void)m;\n"
              "    __atomic_store_n((long *)%#lx, 1, __ATOMIC_SEQ_CST);\n"
