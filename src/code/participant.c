@@ -134,10 +134,17 @@ static bool request_boundary(struct molt_participant *p)
     }
 }
 
+static bool is_mine(const struct molt_participant *p)
+{
+    return atomic_load_explicit(&p->thread, memory_order_relaxed) == (unsigned long)pthread_self();
+}
+
+/* Whether anybody but the caller is asked for a boundary; of the caller an
+ * earlier wait on another thread may have asked one. */
 static bool is_waited_for(const struct molt_code *code)
 {
     for (struct molt_participant *p = code->participants; p; p = p->next)
-        if ((uintptr_t)atomic_load(&p->world) & 1)
+        if ((uintptr_t)atomic_load(&p->world) & 1 && !is_mine(p))
             return true;
     return false;
 }
@@ -154,7 +161,7 @@ int molt_code_grace(struct molt_code *code, int timeout_ms)
     }
     pthread_mutex_lock(&code->lock);
     for (struct molt_participant *p = code->participants; p; p = p->next)
-        if (atomic_load_explicit(&p->thread, memory_order_relaxed) != (unsigned long)pthread_self())
+        if (!is_mine(p))
             request_boundary(p);
     int rc = 0;
     while (rc == 0 && is_waited_for(code))

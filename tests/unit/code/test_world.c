@@ -188,21 +188,81 @@ static void grace_is_immediate_when_nobody_is_online(void **state)
     molt_code_leave(fx.code, &p);
 }
 
+/* Another thread in a callback, which takes one step each time it is told. */
+struct stepper {
+    pthread_t thread;
+    pthread_barrier_t step;
+    fixture_fn *f;
+    int before, after; /* what f answered around the boundary */
+};
+
+static void *take_steps(void *user)
+{
+    struct stepper *s = user;
+    struct molt_participant p;
+    fixture_enter(&p, "worker 0");
+    pthread_barrier_wait(&s->step); /* in its callback */
+    pthread_barrier_wait(&s->step); /* it may end */
+    s->before = s->f();
+    molt_participant_boundary(&p, molt_code_current_cell(fx.code));
+    s->after = s->f();
+    pthread_barrier_wait(&s->step); /* in the next one */
+    pthread_barrier_wait(&s->step);
+    molt_code_leave(fx.code, &p);
+    return NULL;
+}
+
 static void grace_times_out_while_a_participant_stays_in_its_callback(void **state)
 {
-    struct molt_participant p;
+    struct stepper s = {0};
     (void)state;
     fixture_swap(&img.a1);
-    fixture_fn *f = A_F;
-    fixture_enter(&p, "worker 0");
+    s.f = A_F;
+    assert_int_equal(pthread_barrier_init(&s.step, NULL, 2), 0);
+    assert_int_equal(pthread_create(&s.thread, NULL, take_steps, &s), 0);
+    pthread_barrier_wait(&s.step);
     assert_int_equal(molt_code_grace(fx.code, 1), MOLT_ETIMEDOUT);
     /* Its world is still its own while it is waited for. */
     fixture_swap(&img.a2);
     assert_int_equal(molt_code_reclaim(fx.code, NULL, NULL), 0);
-    assert_int_equal(f(), 1);
-    molt_participant_boundary(&p, molt_code_current_cell(fx.code));
-    assert_int_equal(f(), 2);
+    pthread_barrier_wait(&s.step);
+    pthread_barrier_wait(&s.step);
+    assert_int_equal(s.before, 1);
+    assert_int_equal(s.after, 2);
     assert_int_equal(molt_code_reclaim(fx.code, NULL, NULL), 1);
+    pthread_barrier_wait(&s.step);
+    assert_int_equal(pthread_join(s.thread, NULL), 0);
+    pthread_barrier_destroy(&s.step);
+}
+
+static void grace_does_not_wait_for_the_calling_thread_itself(void **state)
+{
+    struct molt_participant p;
+    (void)state;
+    fixture_enter(&p, "executor");
+    assert_int_equal(molt_code_grace(fx.code, 0), 0);
+    molt_code_leave(fx.code, &p);
+}
+
+static void *ask_for_grace(void *user)
+{
+    *(int *)user = molt_code_grace(fx.code, 1);
+    return NULL;
+}
+
+/* What an earlier wait that timed out asked of this thread is no reason to
+ * wait for oneself. */
+static void grace_does_not_wait_for_itself_after_another_thread_did(void **state)
+{
+    struct molt_participant p;
+    pthread_t thread;
+    int rc = 0;
+    (void)state;
+    fixture_enter(&p, "executor");
+    assert_int_equal(pthread_create(&thread, NULL, ask_for_grace, &rc), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(rc, MOLT_ETIMEDOUT);
+    assert_int_equal(molt_code_grace(fx.code, 0), 0);
     molt_code_leave(fx.code, &p);
 }
 
@@ -356,6 +416,8 @@ int main(void)
         TEST(a_sealed_world_is_not_listed_before_its_commit),
         TEST(grace_is_immediate_when_nobody_is_online),
         TEST(grace_times_out_while_a_participant_stays_in_its_callback),
+        TEST(grace_does_not_wait_for_the_calling_thread_itself),
+        TEST(grace_does_not_wait_for_itself_after_another_thread_did),
         TEST(grace_ends_when_everybody_passed_a_boundary),
         TEST(grace_ends_when_who_was_waited_for_goes_offline),
         TEST(a_server_keeps_its_id_and_follows_the_world),
