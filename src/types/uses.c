@@ -20,7 +20,7 @@ struct scan {
 
 static void scan_bytes(struct scan *scan, uint64_t addr, const uint8_t *bytes, uint64_t len)
 {
-    for (uint64_t i = 3; i + 4 <= len; i++) {
+    for (uint64_t i = 2; i + 4 <= len; i++) {
         int32_t distance;
         memcpy(&distance, bytes + i, sizeof distance);
         if (addr + i + 4 + (uint64_t)(int64_t)distance != scan->slot)
