@@ -31,7 +31,6 @@ int molt_code_each_version(struct molt_code *code,
 {
     pthread_mutex_lock(&code->lock);
     struct molt_world *current = atomic_load(&code->current);
-    uint64_t now = molt_clock_ms();
     for (struct molt_version *v = code->versions; v; v = v->next) {
         char why[4608] = "";
         bool is_current = molt_world_find(current, v->module) == v;
@@ -48,7 +47,7 @@ int molt_code_each_version(struct molt_code *code,
                      .is_current = is_current,
                      .path = v->image.path,
                      .why = why,
-                     .loaded_ms = now - v->loaded_ms,
+                     .loaded_ms = v->loaded_ms,
                  });
     }
     pthread_mutex_unlock(&code->lock);
