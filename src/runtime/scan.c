@@ -221,9 +221,17 @@ static void turn(struct molt_scan *scan, const struct molt_range *ranges, size_t
     pthread_mutex_unlock(&scan->lock);
 }
 
+/* No block may point, and no stack is suspended. If that was so before the
+ * grace period, too, then no callback that runs now can have read a word from
+ * a block that it freed since. */
+static bool has_nothing(struct molt_runtime *rt)
+{
+    return molt_heap_pointing(rt->heap) == 0 && !has_suspended(rt);
+}
+
 static int look_everywhere(struct look *look, struct molt_runtime *rt)
 {
-    int rc = molt_code_grace(rt->code, GRACE_MS);
+    int rc = 0;
     unsigned n = atomic_load(&rt->table.n_slots);
     for (unsigned i = 0; rc == 0 && i < n; i++) {
         struct molt_process *p = molt_process_at(rt, i);
@@ -249,8 +257,9 @@ int molt_runtime_scan(void *runtime, const struct molt_range *ranges, size_t n, 
                       void *report_user)
 {
     struct molt_runtime *rt = runtime;
-    if (n == 0 || (molt_heap_pointing(rt->heap) == 0 && !has_suspended(rt)))
+    if (n == 0)
         return 0;
+    bool had_none = molt_heap_pointing(rt->heap) == 0;
     struct look look = {.ranges = ranges,
                         .n_ranges = n,
                         .found = report_found,
@@ -260,7 +269,9 @@ int molt_runtime_scan(void *runtime, const struct molt_range *ranges, size_t n, 
     if (!hits)
         return MOLT_ENOMEM;
     turn(&rt->scan, ranges, n, hits);
-    int rc = look_everywhere(&look, rt);
+    int rc = molt_code_grace(rt->code, GRACE_MS);
+    if (rc == 0 && !(had_none && has_nothing(rt)))
+        rc = look_everywhere(&look, rt);
     turn(&rt->scan, NULL, 0, NULL);
     report_sent(&look, hits);
     free(hits);
