@@ -105,10 +105,8 @@ static const char *symbol_of(const struct molt_interface_entry *entry)
 
 static void **new_world(void)
 {
-    void **table = malloc(MOLT_SLOTS_MAX * sizeof *table);
+    void **table = molt_thunk_table_new();
     assert_non_null(table);
-    for (size_t i = 0; i < MOLT_SLOTS_MAX; i++)
-        table[i] = (void *)molt_thunk_undef;
     return table;
 }
 
@@ -248,7 +246,7 @@ static int teardown(void **state)
     (void)state;
     enter(0);
     for (int i = 1; i <= 2; i++)
-        free(env.world[i]);
+        molt_thunk_table_free(env.world[i]);
     free(env.path_a2);
     free(env.interface_late);
     return 0;
@@ -455,7 +453,7 @@ static void an_unused_slot_gives_the_named_error_and_zeroes(void **state)
         call_with_every_kind_of_signature(0);
     enter(1);
     assert_true(a_long_double(2.25L) == 4.5L);
-    free(empty);
+    molt_thunk_table_free(empty);
 }
 
 static void *call_outside(void *unused)
@@ -564,7 +562,7 @@ static void dlclose_unmaps_a_version(void **state)
     enter(0);
     assert_int_equal(dlclose(handle), 0);
     assert_false(is_mapped(path));
-    free(table);
+    molt_thunk_table_free(table);
     free(path);
 }
 
