@@ -12,9 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#ifndef MFD_EXEC /* Linux 6.3; older kernels reject it and need no such flag */
-#define MFD_EXEC 0x0010U
-#endif
+#include "port/memfd.h"
 
 /* A copy beside the store's own file, made because that path is in use, has a
  * number between digest and suffix. */
@@ -133,10 +131,7 @@ static int publish_file(const struct molt_image_request *request, struct molt_im
 static int publish_sealed(const struct molt_image_request *request, struct molt_image *image,
                           struct molt_error *err)
 {
-    unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
-    int fd = memfd_create("molt", flags | MFD_EXEC);
-    if (fd < 0 && errno == EINVAL)
-        fd = memfd_create("molt", flags);
+    int fd = molt_memfd_open("molt");
     if (fd < 0)
         return io_error(err, "create", "a memfd");
     char target[64];
