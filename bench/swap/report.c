@@ -235,11 +235,12 @@ static void print_swap_table(FILE *out, unsigned n, struct swap_result *const *r
         const struct swap_result *r = results[i];
         if (r->subject != &molt_swap_molt)
             continue;
-        fputs("\nmolt's own account of its longest stop in a run: the switch takes", out);
-        print_cell(out, over(r->swapped, r->n, switch_max_us), 1);
-        fputs(" us, processes held", out);
-        print_cell(out, over(r->swapped, r->n, held_max_us), 1);
-        fputs(" us.\n", out);
+        struct cell at_switch = over(r->swapped, r->n, switch_max_us);
+        struct cell held = over(r->swapped, r->n, held_max_us);
+        fprintf(out,
+                "\nThe host's own account of the longest stop in a run: the switch takes %.1f us "
+                "[%.1f-%.1f], processes are held %.1f us [%.1f-%.1f].\n",
+                at_switch.median, at_switch.low, at_switch.high, held.median, held.low, held.high);
     }
 }
 
@@ -256,6 +257,8 @@ void molt_swap_report(FILE *out, unsigned n, struct swap_result *const *results,
     print_loss_table(out, n, results);
     print_latency_table(out, n, results);
     print_swap_table(out, n, results);
+    if (n == 1)
+        return;
     fputs("\nThe rolling restarts are of two instances of a plain epoll server in C "
           "(bench/swap/plain.c). At SIGTERM it answers what has arrived with `Connection: close`, "
           "then closes, as nginx and Go's net/http do; or it lingers: it goes on so until nothing "
