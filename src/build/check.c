@@ -85,7 +85,7 @@ static void symbol(void *user, const struct molt_elf_symbol *s)
     const char *module, *name;
     uint64_t sig;
     if (!s->is_defined) {
-        if (!s->is_weak && !s->is_versioned && !is_provided(s->name))
+        if (!s->is_weak && !s->is_found && !is_provided(s->name))
             molt_args_add(&c->undefined, s->name);
         return;
     }

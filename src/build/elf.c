@@ -44,10 +44,15 @@ static int each(Elf *elf, void (*fn)(void *, const struct molt_elf_symbol *), vo
             return MOLT_EFORMAT;
         if (t.versions && !gelf_getversym(t.versions, (int)i, &version))
             return MOLT_EFORMAT;
+        /* The linker takes the type of an undefined symbol from the library that
+         * it found it in; what it found nowhere has none. */
+        bool is_defined = sym.st_shndx != SHN_UNDEF;
         struct molt_elf_symbol s = {.name = elf_strptr(elf, t.strings, sym.st_name),
-                                    .is_defined = sym.st_shndx != SHN_UNDEF,
+                                    .is_defined = is_defined,
                                     .is_weak = GELF_ST_BIND(sym.st_info) == STB_WEAK,
-                                    .is_versioned = (version & 0x7fff) > VER_NDX_GLOBAL};
+                                    .is_found = is_defined ||
+                                                GELF_ST_TYPE(sym.st_info) != STT_NOTYPE ||
+                                                (version & 0x7fff) > VER_NDX_GLOBAL};
         if (!s.name)
             return MOLT_EFORMAT;
         fn(user, &s);

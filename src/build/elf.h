@@ -14,7 +14,7 @@
 struct molt_elf_symbol {
     const char *name; /* lives during the call */
     bool is_defined, is_weak;
-    bool is_versioned; /* undefined, and bound to a library's version */
+    bool is_found; /* defined, or found by the linker in a library */
 };
 
 /* Calls @fn for each. MOLT_EFORMAT if @bytes can't be read. */

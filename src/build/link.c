@@ -107,6 +107,7 @@ static int make_command(struct molt_run *run, struct work *w)
     if (by_driver) {
         molt_args_copy(argv, &tools->cc);
         molt_args_addf(argv, "-fsanitize=%s", run->builder->sanitizer);
+        molt_args_addf(argv, "-fuse-ld=%s", tools->linker_name);
         molt_args_add(argv, "-nostartfiles");
     } else {
         molt_args_add(argv, tools->linker);
@@ -282,8 +283,7 @@ static int read_image(struct molt_run *run, struct work *w, const struct molt_bu
     struct molt_error why = {0};
     int rc = molt_image_read(bytes->data, bytes->len, &options, &w->fresh->meta, &why);
     if (rc == MOLT_EREFUSED || rc == MOLT_EFORMAT || rc == MOLT_ELINK) {
-        molt_run_error(run, molt_run_relative(run, w->module->sources[0]), 0, "module %s: %s",
-                       w->module->name, why.text);
+        molt_run_error(run, molt_run_relative(run, w->module->sources[0]), 0, "%s", why.text);
         run->result->code = rc == MOLT_ELINK ? MOLT_ELINK : MOLT_EREFUSED;
         return 0;
     }

@@ -154,13 +154,18 @@ static void add_epilogue(const struct molt_run *run, const struct work *w, const
             add_views(run, run->modules[i], out);
 }
 
-/* The descriptor in a unit of its own: macros of the author can't break it.
- * The empty sections define the edges that its weak names refer to. */
-static void add_descriptor(const struct work *w, struct molt_buf *out)
+/* The descriptor in a unit of its own: macros of the author can't break it. Its
+ * weak names of section edges must become 0 where a section is absent: bfd does
+ * that by itself, gold and lld only if there is an empty section, which bfd
+ * would drop again. */
+static void add_descriptor(const struct molt_run *run, const struct work *w, struct molt_buf *out)
 {
     static const char *const sections[] = {"tags", "servers", "supervisors", "extensions", "views"};
+    size_t n = strcmp(run->builder->tools->linker_name, "bfd") == 0
+                   ? 0
+                   : sizeof(sections) / sizeof(*sections);
     molt_buf_adds(out, "#include <molt/abi.h>\n");
-    for (size_t i = 0; i < 5; i++)
+    for (size_t i = 0; i < n; i++)
         molt_buf_printf(
             out, "__asm__(\".pushsection molt_%s,\\\"aw\\\",%%progbits\\n.popsection\\n\");\n",
             sections[i]);
@@ -181,7 +186,7 @@ static int write_text(struct molt_run *run, struct work *w)
         molt_buf_fini(&source);
         add_epilogue(run, w, w->imports, &text);
     } else {
-        add_descriptor(w, &text);
+        add_descriptor(run, w, &text);
     }
     char *path = with_ext(w, "tu.c");
     if (rc == 0 && (text.is_failed || !path))
@@ -225,7 +230,7 @@ static int unit_key(struct molt_run *run, const struct work *w, const struct mol
         molt_buf_add(&text, unit->source, MOLT_SHA256_BYTES);
         add_epilogue(run, w, imports, &text);
     } else {
-        add_descriptor(w, &text);
+        add_descriptor(run, w, &text);
     }
     molt_includes_folders(run, &w->flags, &folders);
     for (size_t i = 0; i < unit->deps.n; i++) {

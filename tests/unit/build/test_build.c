@@ -197,6 +197,25 @@ static void libraries_are_linked_by_name(void **state)
     free(conf);
 }
 
+static void the_http_module_comes_with_its_header(void **state)
+{
+    struct fixture *f = *state;
+    put_shop(f);
+    put(f, "src/web.c",
+        "#include <molt/http.h>\n#include \"counter.h\"\n"
+        "static int hello(struct molt_http *r)\n{\n    struct total t;\n"
+        "    return molt_http_printf(r, 200, \"%ld\", counter_next(&t));\n}\n"
+        "MOLT_ROUTES({\"GET\", \"/\", hello});\n");
+    build_ok(f);
+    assert_non_null(built(f, "http"));
+    assert_true(exports(built(f, "http"), "molt_http_printf"));
+    assert_true(imports(built(f, "web"), "http", "molt_http_printf"));
+    put(f, "src/web.c", "int web(void);\n");
+    build_ok(f);
+    assert_null(built(f, "http"));
+    assert_int_equal(f->result->n_deleted, 1);
+}
+
 /* ---- headers ----------------------------------------------------------------- */
 
 static void a_changed_header_rebuilds_its_dependents(void **state)
@@ -583,6 +602,52 @@ static void flags_are_part_of_what_is_built(void **state)
     assert_true(built(f, "a")->is_new);
 }
 
+static void sanitizers_are_for_all_of_a_module(void **state)
+{
+    struct fixture *f = *state;
+    const struct molt_build_options options = {.is_dev = true,
+                                               .jobs = 2,
+                                               .sanitizer = "address,undefined"};
+    put_shop(f);
+    open_builder(f, &options);
+    build_ok(f);
+    assert_true(built(f, "counter")->meta->flags & MOLT_META_SANITIZED);
+    uint8_t digest[MOLT_SHA256_BYTES];
+    memcpy(digest, built(f, "counter")->meta->digest, sizeof(digest));
+    forget_builder(f);
+    build_ok(f);
+    assert_false(built(f, "counter")->meta->flags & MOLT_META_SANITIZED);
+    assert_memory_not_equal(built(f, "counter")->meta->digest, digest, sizeof(digest));
+}
+
+static void the_thread_sanitizer_needs_clang(void **state)
+{
+    struct fixture *f = *state;
+    const struct molt_build_options options = {.is_dev = true, .sanitizer = "thread"};
+    assert_int_equal(molt_builder_new(f->root, &options, &f->builder, &f->err), MOLT_ENOTSUP);
+    assert_null(f->builder);
+    assert_non_null(strstr(f->err.text, "clang"));
+}
+
+static void a_debugger_finds_lines_of_the_authors_file(void **state)
+{
+    struct fixture *f = *state;
+    put_shop(f);
+    build_ok(f);
+    char command[512], line[512];
+    snprintf(command, sizeof(command), "gdb -nx -batch -ex 'info line counter.c:6' '%s' 2>&1",
+             built(f, "counter")->image_path);
+    if (system("command -v gdb >/dev/null") != 0)
+        skip();
+    FILE *out = popen(command, "re");
+    assert_non_null(out);
+    bool is_found = false;
+    while (fgets(line, sizeof(line), out))
+        is_found = is_found || strstr(line, "Line 6 of \"src/counter.c\" starts at address");
+    assert_int_equal(pclose(out), 0);
+    assert_true(is_found);
+}
+
 /* ---- the rest ------------------------------------------------------------------ */
 
 static void editors_get_compile_commands(void **state)
@@ -681,6 +746,7 @@ int main(void)
         BOTH(going_back_gives_the_same_bytes),
         BOTH(several_files_make_one_module),
         BOTH(libraries_are_linked_by_name),
+        BOTH(the_http_module_comes_with_its_header),
         BOTH(a_changed_header_rebuilds_its_dependents),
         BOTH(a_header_that_changes_nothing_for_a_module_keeps_its_version),
         BOTH(comments_in_a_header_change_no_digest),
@@ -707,6 +773,9 @@ int main(void)
         TEST(the_build_folder_may_be_deleted, "gcc"),
         TEST(damage_in_the_build_folder_is_repaired, "gcc"),
         TEST(flags_are_part_of_what_is_built, "gcc"),
+        BOTH(sanitizers_are_for_all_of_a_module),
+        TEST(the_thread_sanitizer_needs_clang, "gcc"),
+        BOTH(a_debugger_finds_lines_of_the_authors_file),
         TEST(editors_get_compile_commands, "gcc"),
         BOTH(one_file_is_built_outside_the_project),
         TEST(a_save_during_the_build_is_not_lost, "gcc"),
