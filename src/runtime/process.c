@@ -299,17 +299,6 @@ static molt_pid begin(struct molt_process *p, const struct molt_spawn *spawn)
     return pid;
 }
 
-static void release_slot(struct molt_process *p)
-{
-    pthread_mutex_lock(&p->lock);
-    atomic_store_explicit(&p->pid, 0, memory_order_release);
-    p->state = MOLT_PROCESS_IDLE;
-    p->is_claim_wanted = false;
-    pthread_cond_broadcast(&p->rt->quiet);
-    pthread_mutex_unlock(&p->lock);
-    give_slot(p);
-}
-
 /* From here on the worker may run it, unless its server is held. */
 static void publish(struct molt_process *p)
 {
@@ -322,38 +311,6 @@ static void publish(struct molt_process *p)
         molt_process_settle(p);
     }
     pthread_mutex_unlock(&p->lock);
-}
-
-/* Mail that came under the name before the name turned out to be taken can't
- * exist: the name was never this process's. */
-int molt_process_spawn(struct molt_runtime *rt, const struct molt_spawn *spawn, molt_pid *ret_pid)
-{
-    struct molt_message *arg, *exit_message;
-    int rc = prepare_messages(spawn, &arg, &exit_message);
-    if (rc < 0)
-        return rc;
-    struct molt_process *p;
-    rc = take_slot(rt, &p);
-    if (rc < 0)
-        goto fail_messages;
-    molt_pid pid = begin(p, spawn);
-    if (spawn->name && (rc = molt_names_add(rt, spawn->name, pid)) < 0)
-        goto fail_slot;
-    if (arg)
-        give_arg(p, spawn->arg, arg);
-    p->arg = arg;
-    p->exit_message = exit_message;
-    if (ret_pid)
-        *ret_pid = pid;
-    publish(p);
-    return 0;
-
-fail_slot:
-    release_slot(p);
-fail_messages:
-    free(arg);
-    free(exit_message);
-    return rc;
 }
 
 /* ---- end -------------------------------------------------------------------- */
@@ -390,14 +347,15 @@ static void fail_callers(struct molt_process *p)
     }
 }
 
-static void drop_mail(struct molt_process *p, struct molt_list *mail)
+static void drop_mail(struct molt_process *p, struct molt_list *mail,
+                      struct molt_block_cache *cache)
 {
     molt_list_each (node, tmp, mail) {
         struct molt_message *m = molt_container_of(node, struct molt_message, link);
         molt_list_unlink(node);
         if (m->kind == MOLT_MESSAGE_CALL)
             molt_process_complete(p->rt, m->from.pid, m->from.ref, MOLT_EDEAD, NULL);
-        molt_message_free(p->rt->heap, &p->worker->runner.cache, m);
+        molt_message_free(p->rt->heap, cache, m);
     }
 }
 
@@ -479,11 +437,54 @@ void molt_process_destroy(struct molt_process *p, int reason)
     molt_pid pid = retire(p, &mail);
     molt_names_forget(p->rt, p);
     fail_callers(p);
-    drop_mail(p, &mail);
+    drop_mail(p, &mail, &p->worker->runner.cache);
     drop_blocks(p);
     tell_supervisor(p, pid, reason);
     molt_runtime_ended(p->rt, pid, reason);
     give_slot(p);
+}
+
+/* ---- spawn, continued ------------------------------------------------------- */
+
+/* A process that never was: its name is taken. Who guessed its pid is told. */
+static void release_slot(struct molt_process *p)
+{
+    struct molt_list mail;
+    molt_list_init(&mail);
+    retire(p, &mail);
+    fail_callers(p);
+    drop_mail(p, &mail, &molt_runner_here()->cache);
+    give_slot(p);
+}
+
+int molt_process_spawn(struct molt_runtime *rt, const struct molt_spawn *spawn, molt_pid *ret_pid)
+{
+    struct molt_message *arg, *exit_message;
+    int rc = prepare_messages(spawn, &arg, &exit_message);
+    if (rc < 0)
+        return rc;
+    struct molt_process *p;
+    rc = take_slot(rt, &p);
+    if (rc < 0)
+        goto fail_messages;
+    molt_pid pid = begin(p, spawn);
+    if (spawn->name && (rc = molt_names_add(rt, spawn->name, pid)) < 0)
+        goto fail_slot;
+    if (arg)
+        give_arg(p, spawn->arg, arg);
+    p->arg = arg;
+    p->exit_message = exit_message;
+    if (ret_pid)
+        *ret_pid = pid;
+    publish(p);
+    return 0;
+
+fail_slot:
+    release_slot(p);
+fail_messages:
+    free(arg);
+    free(exit_message);
+    return rc;
 }
 
 /* ---- claims ----------------------------------------------------------------- */

@@ -188,7 +188,8 @@ int molt_runtime_start(struct molt_runtime *rt, const char *root, struct molt_er
 
 void molt_runtime_ended(struct molt_runtime *rt, molt_pid pid, int reason)
 {
-    if (atomic_load(&rt->root) != pid)
+    /* Not when what is left is dropped with the runtime. */
+    if (atomic_load(&rt->root) != pid || !rt->is_started)
         return;
     molt_runtime_log(rt, MOLT_INFO, "the root supervisor ended: %s", molt_error_text(reason));
     if (rt->config.on_root_exit)

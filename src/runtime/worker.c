@@ -16,7 +16,7 @@
 #include <molt/net.h>
 
 /* Processes run between two looks at descriptors and timers. */
-#define BATCH 64
+#define BATCH 32
 #define EVENTS_MAX 256
 #define STARVED_MS 5
 
