@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The molt authors */
 /* Stages: handles, and everything that must be refused without a trace. */
+#include <sys/stat.h>
+
 #include "fixture.h"
 
 static struct {
@@ -328,6 +330,58 @@ static void an_image_that_is_not_as_described_is_refused(void **state)
     assert_int_equal(fixture_put_as(stage, meta, img.server_a.path), MOLT_EFORMAT);
     assert_int_equal(molt_stage_abort(fx.code, stage), 0);
     assert_no_trace();
+}
+
+static char *path_in_store(const struct test_image *image)
+{
+    char hex[MOLT_SHA256_HEX], *path;
+    molt_sha256_hex(image->meta->digest, hex);
+    assert_true(asprintf(&path, "%s/%s-%s.so", fx.store, image->meta->module, hex) > 0);
+    return path;
+}
+
+/* Whatever lies under the image's name, what is mapped is what was verified. */
+static void a_file_of_the_store_with_other_bytes_is_replaced(void **state)
+{
+    (void)state;
+    char *path = path_in_store(&img.a1);
+    FILE *file = fopen(path, "we");
+    assert_non_null(file);
+    assert_true(fputs("not what its name says", file) >= 0);
+    assert_int_equal(fclose(file), 0);
+    fixture_swap(&img.a1);
+    assert_int_equal(fixture_ask(A_F), 1);
+    free(path);
+}
+
+static void a_link_in_the_store_is_replaced_not_followed(void **state)
+{
+    struct stat there;
+    (void)state;
+    char *path = path_in_store(&img.a1);
+    assert_int_equal(symlink(img.a1.path, path), 0);
+    fixture_swap(&img.a1);
+    assert_int_equal(fixture_ask(A_F), 1);
+    assert_int_equal(lstat(path, &there), 0);
+    assert_true(S_ISREG(there.st_mode));
+    assert_int_equal(there.st_mode & 0777, 0444);
+    free(path);
+}
+
+static void a_store_that_can_not_be_written_is_an_error_that_names_it(void **state)
+{
+    (void)state;
+    uint64_t stage = fixture_begin();
+    char *path = path_in_store(&img.a1);
+    assert_int_equal(mkdir(path, 0700), 0); /* rename() can't replace a folder */
+    assert_int_equal(fixture_put(stage, &img.a1), MOLT_EIO);
+    assert_says(path);
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(fixture_put(stage, &img.a1), 0);
+    assert_int_equal(fixture_seal(stage), 0);
+    assert_int_equal(fixture_commit(stage), 0);
+    assert_int_equal(fixture_ask(A_F), 1);
+    free(path);
 }
 
 /* A file that is no object: the agent would have refused it, the host says so
@@ -669,6 +723,9 @@ int main(void)
         TEST(an_export_without_a_thunk_is_refused),
         TEST(an_export_that_the_image_does_not_define_is_refused),
         TEST(an_image_that_is_not_as_described_is_refused),
+        TEST(a_file_of_the_store_with_other_bytes_is_replaced),
+        TEST(a_link_in_the_store_is_replaced_not_followed),
+        TEST(a_store_that_can_not_be_written_is_an_error_that_names_it),
         TEST(bytes_that_are_no_object_are_refused),
         TEST(an_interface_object_with_another_digest_is_refused),
         TEST(two_hosts_share_thunks_but_not_worlds),
