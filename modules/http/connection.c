@@ -21,7 +21,7 @@
 
 /* Sent to oneself when a callback stops although there is more to read. */
 struct http_again {
-    uint32_t events;
+    uint8_t unused;
 };
 
 static int init(struct http_connection *c, const struct http_accepted *accepted)
@@ -110,10 +110,10 @@ static int end_input(struct http_turn *t)
 /* Serve what is there: first what the last turn left, then what can be read.
  * *ret_is_cut: stopped although there may be more to read. 0; MOLT_EBUSY: the
  * client has to take its answers first; else the connection is lost. */
-static int work(struct http_turn *t, unsigned events, bool *ret_is_cut)
+static int work(struct http_turn *t, bool *ret_is_cut)
 {
     struct http_connection *c = t->conn;
-    bool is_ending = (events & MOLT_NET_HANGUP) != 0, is_more = true;
+    bool is_more = true;
     int rc = molt_http_output_flush(&t->out, c->fd, &t->moved);
     *ret_is_cut = true;
     for (int round = 0; rc == 0 && round < ROUNDS_MAX; round++) {
@@ -124,7 +124,7 @@ static int work(struct http_turn *t, unsigned events, bool *ret_is_cut)
             *ret_is_cut = false;
             break;
         }
-        rc = molt_http_turn_fill(t, is_ending);
+        rc = molt_http_turn_fill(t);
         is_more = rc > 0;
         rc = rc > 0 ? 0 : rc;
     }
@@ -133,12 +133,11 @@ static int work(struct http_turn *t, unsigned events, bool *ret_is_cut)
     return rc;
 }
 
-static int ask_again(unsigned events)
+static int ask_again(void)
 {
     struct http_again *again = molt_new(struct http_again);
     if (!again)
         return MOLT_ENOMEM;
-    again->events = events;
     return molt_send_pid(molt_self(), again);
 }
 
@@ -158,23 +157,30 @@ static int end_turn(struct http_turn *t, int rc)
     return arm(c, now);
 }
 
-static int on_ready(struct http_connection *c, int fd, unsigned events)
+static int go_on(struct http_connection *c)
 {
-    (void)fd;
     if (c->is_lingering)
         return linger(c);
     struct http_turn t;
     bool is_cut;
     molt_http_turn_begin(&t, c);
-    int rc = work(&t, events, &is_cut);
+    int rc = work(&t, &is_cut);
     bool is_again = rc == 0 && is_cut && !c->is_closing;
     rc = end_turn(&t, rc);
-    return rc == 0 && is_again ? ask_again(events) : rc;
+    return rc == 0 && is_again ? ask_again() : rc;
+}
+
+static int on_ready(struct http_connection *c, int fd, unsigned events)
+{
+    (void)fd;
+    (void)events;
+    return go_on(c);
 }
 
 static int on_again(struct http_connection *c, struct http_again *again)
 {
-    return on_ready(c, c->fd, again->events);
+    (void)again;
+    return go_on(c);
 }
 
 static int refuse_late(struct http_connection *c)

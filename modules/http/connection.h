@@ -68,10 +68,11 @@ void molt_http_turn_begin(struct http_turn *t, struct http_connection *c);
 /* Leave in the state what is incomplete; all else is freed. MOLT_ENOMEM. */
 int molt_http_turn_end(struct http_turn *t);
 
-/* Read once. Positive: there may be more at once; 0: not for now (or the end:
- * conn.is_eof); negative: the connection is lost, or MOLT_ENOMEM. @is_ending:
- * a hangup was announced, so a short count is not the last word. */
-int molt_http_turn_fill(struct http_turn *t, bool is_ending);
+/* Read once. 1: there may be more; 0: not for now (or the end: conn.is_eof);
+ * negative: the connection is lost, or MOLT_ENOMEM. A short count is not the
+ * last word: the end of the input may have come in the same event as its last
+ * bytes, and would have no event of its own. */
+int molt_http_turn_fill(struct http_turn *t);
 
 /* Answer each complete request in the input. 0: what is left is incomplete,
  * or the connection is closing; MOLT_EBUSY: the client must take its answers

@@ -146,14 +146,13 @@ static int make_room(struct http_input *in)
     return move_input(in, cap);
 }
 
-int molt_http_turn_fill(struct http_turn *t, bool is_ending)
+int molt_http_turn_fill(struct http_turn *t)
 {
     struct http_input *in = &t->in;
     int rc = make_room(in);
     if (rc < 0)
         return rc;
-    size_t room = in->cap - in->len;
-    long n = molt_net_read(t->conn->fd, in->data + in->len, room);
+    long n = molt_net_read(t->conn->fd, in->data + in->len, in->cap - in->len);
     if (n == MOLT_EBUSY)
         return 0;
     if (n < 0)
@@ -164,7 +163,7 @@ int molt_http_turn_fill(struct http_turn *t, bool is_ending)
     }
     in->len += (size_t)n;
     t->moved += (size_t)n;
-    return (size_t)n == room || is_ending;
+    return 1;
 }
 
 /* ---- answering ----------------------------------------------------------- */

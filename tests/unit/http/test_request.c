@@ -41,14 +41,14 @@ static int status_of(const char *request)
     return molt_http_support_status(fd);
 }
 
-static void a_request_is_answered_with_one_read_and_one_write(void **state)
+static void a_request_takes_one_write_and_no_more_than_two_reads(void **state)
 {
     (void)state;
     int fd = molt_fake_connect();
     unsigned reads = molt_fake_reads(fd);
     molt_fake_send_text(fd, GET);
     assert_true(molt_http_support_got(fd, HELLO));
-    assert_int_equal(molt_fake_reads(fd) - reads, 1);
+    assert_true(molt_fake_reads(fd) - reads <= 2); /* the second finds nothing */
     assert_int_equal(molt_fake_writes(fd), 1);
     assert_true(molt_fake_is_open(fd));
     assert_non_null(strstr(molt_fake_received(fd, NULL), "\r\nDate: "));
@@ -357,7 +357,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-        T(a_request_is_answered_with_one_read_and_one_write),
+        T(a_request_takes_one_write_and_no_more_than_two_reads),
         T(pipelined_requests_are_answered_in_order_with_one_write),
         T(requests_split_at_every_byte_get_the_same_answers),
         T(each_byte_in_an_event_of_its_own_gets_the_same_answers),
