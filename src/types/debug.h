@@ -98,7 +98,7 @@ int molt_debug_open(const struct molt_elf *elf, const char *project, const char 
                     struct molt_debug *ret, struct molt_error *err);
 void molt_debug_fini(struct molt_debug *debug);
 
-/* The unit of @die; NULL for a type unit's. */
+/* The unit of @die; NULL if it is none that was indexed. */
 struct molt_unit *molt_debug_unit(struct molt_debug *debug, const Dwarf_Die *die);
 
 /* File that @die was declared in; NULL if unknown. */

@@ -236,7 +236,7 @@ static int add_unit(struct molt_debug *d, Dwarf_Die *die, uint8_t type, struct m
         dwarf_hasattr(die, DW_AT_dwo_name) || dwarf_hasattr(die, DW_AT_GNU_dwo_name))
         return molt_rule_break(err, MOLT_RULE_DEBUG_SPLIT, "a unit without its types");
     if (type == DW_UT_type)
-        return 0; /* reached by reference from the units that use it */
+        return molt_rule_break(err, MOLT_RULE_DEBUG_SPLIT, "types in units of their own");
     if (GROW(d, units) < 0 || molt_map_put(&d->unit_of_cu, (uintptr_t)die->cu, d->n_units) < 0)
         return no_memory(err);
     Dwarf_Attribute attr;

@@ -178,8 +178,11 @@ int molt_elf_word(const struct molt_elf *elf, uint64_t addr, struct molt_elf_wor
     if (kind != MOLT_RELOC_ABS64 && kind != MOLT_RELOC_GOT && kind != MOLT_RELOC_JUMP)
         return MOLT_EFORMAT;
     const Elf64_Sym *sym = &elf->dynsym.syms[ELF64_R_SYM(rela->r_info)];
+    /* gold leaves what nobody defines to the loader, which puts 0 there. */
+    bool is_null =
+        ELF64_ST_BIND(sym->st_info) == STB_WEAK && ELF64_ST_VISIBILITY(sym->st_other) == STV_HIDDEN;
     if (sym->st_shndx == SHN_UNDEF)
-        ret->sym = sym;
+        ret->sym = is_null ? NULL : sym;
     else
         ret->addr = sym->st_value + (uint64_t)rela->r_addend;
     return 0;

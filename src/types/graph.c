@@ -221,6 +221,34 @@ static const char *tag_and_name(const char *name, int *ret_tag)
     return name;
 }
 
+/* What @unit itself calls so decides. Without such a type all others of that
+ * name must be @index: link-time optimisation moves types between units. */
+static int is_tag_named(struct molt_graph *g, size_t unit, const char *name, uint32_t index,
+                        bool *ret, struct molt_error *err)
+{
+    int tag;
+    const char *bare = tag_and_name(name, &tag);
+    bool is_elsewhere = false, is_other = false;
+    for (size_t at = first_named(g, bare); at; at = g->next_by_name[at - 1]) {
+        struct molt_debug_type *type = &g->debug->types[at - 1];
+        uint32_t found;
+        if (type->tag != tag || type->scope || strcmp(type->name, bare) != 0)
+            continue;
+        int rc = molt_graph_add(g, &type->die, &found, err);
+        if (rc < 0)
+            return rc;
+        bool is_it = molt_graph_is_same(g, found, index);
+        if (type->unit == unit) {
+            *ret = is_it;
+            return 0;
+        }
+        is_elsewhere |= is_it;
+        is_other |= !is_it;
+    }
+    *ret = is_elsewhere && !is_other;
+    return 0;
+}
+
 int molt_graph_is_named(struct molt_graph *g, size_t unit, const char *text, uint32_t index,
                         bool *ret, struct molt_error *err)
 {
@@ -236,17 +264,6 @@ int molt_graph_is_named(struct molt_graph *g, size_t unit, const char *text, uin
             return 0;
         }
     }
-    int tag, rc = index_names(g, err);
-    const char *bare = tag_and_name(name, &tag);
-    for (size_t at = first_named(g, bare); rc == 0 && at; at = g->next_by_name[at - 1]) {
-        struct molt_debug_type *type = &g->debug->types[at - 1];
-        uint32_t found;
-        if (type->unit != unit || type->tag != tag || type->scope || strcmp(type->name, bare) != 0)
-            continue;
-        rc = molt_graph_add(g, &type->die, &found, err);
-        if (rc == 0)
-            *ret = molt_graph_is_same(g, found, index);
-        return rc;
-    }
-    return rc;
+    int rc = index_names(g, err);
+    return rc < 0 ? rc : is_tag_named(g, unit, name, index, ret, err);
 }

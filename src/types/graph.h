@@ -61,7 +61,7 @@ struct molt_node {
     const char *name;   /* tag, typedef name, canonical C name of a base type */
     const char *scope;  /* function that the type is declared in, or NULL */
     const struct molt_source *file;
-    size_t unit;     /* where it was read; SIZE_MAX for a type unit */
+    size_t unit;     /* where it was read; SIZE_MAX if unknown */
     uint64_t size;   /* bytes; 0 for incomplete ones */
     uint64_t count;  /* of ARRAY */
     uint32_t target; /* pointee, element, aliased, qualified, returned */
@@ -109,7 +109,7 @@ static inline const struct molt_node *molt_graph_node(const struct molt_graph *g
 uint32_t molt_graph_strip(const struct molt_graph *graph, uint32_t index, unsigned *quals);
 
 /* Does what a person wrote in unit @unit ("struct next", "next_t", "unsigned
- * long") mean the type @index? False also if the unit doesn't know the name.
+ * long") mean the type @index? False also if the debug info doesn't know the name.
  * May read more nodes. */
 int molt_graph_is_named(struct molt_graph *graph, size_t unit, const char *text, uint32_t index,
                         bool *ret, struct molt_error *err);

@@ -69,8 +69,8 @@
       "(void) for no parameters")                                                                  \
     X(DEBUG_COMPRESSED, MOLT_EREFUSED, "debug-compressed", "compressed debug info",                \
       "build without -gz and without --compress-debug-sections")                                   \
-    X(DEBUG_SPLIT, MOLT_EREFUSED, "debug-split", "debug info in another file",                     \
-      "build without -gsplit-dwarf and without dwz")                                               \
+    X(DEBUG_SPLIT, MOLT_EREFUSED, "debug-split", "debug info that isn't all in one place",         \
+      "build without -gsplit-dwarf, -fdebug-types-section and dwz")                                \
     X(DEBUG_NONE, MOLT_EREFUSED, "debug-none", "no debug info",                                    \
       "compile with -g (not -g1) and don't strip the image")                                       \
     X(DEBUG_BAD, MOLT_EFORMAT, "debug-bad", "the debug info makes no sense",                       \

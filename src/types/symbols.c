@@ -188,11 +188,14 @@ static int check_undefined(struct molt_image *image, size_t index, const char *n
                            struct molt_error *err)
 {
     const Elf64_Sym *sym = &image->elf.dynsym.syms[index];
+    bool is_weak = ELF64_ST_BIND(sym->st_info) == STB_WEAK;
+    if (is_weak && ELF64_ST_VISIBILITY(sym->st_other) == STV_HIDDEN)
+        return 0; /* NULL for good */
     /* The linker takes the type of an undefined symbol from the library that
      * it was found in; those that were found nowhere have none. */
     bool is_found =
         molt_elf_is_versioned(&image->elf, index) || ELF64_ST_TYPE(sym->st_info) != STT_NOTYPE;
-    if (is_found || molt_libc_is_provided(name, ELF64_ST_BIND(sym->st_info) == STB_WEAK))
+    if (is_found || molt_libc_is_provided(name, is_weak))
         return 0;
     if (molt_image_is_sanitizer_name(name)) {
         if (image->options->allow_sanitizer)

@@ -152,6 +152,77 @@ static void a_good_module_is_described_alike_by_all_compilers(void **state)
     }
 }
 
+static void every_linker_will_do(void **state)
+{
+    (void)state;
+    static const char *const linkers[] = {"-fuse-ld=bfd", "-fuse-ld=gold", "-fuse-ld=lld"};
+    for (size_t i = 0; i < 3; i++) {
+        struct fixture f;
+        fixture_init(&f, "gcc", "-O2");
+        f.c.ldflags = linkers[i];
+        build_counter(&f);
+        check_symbols(f.meta);
+        check_server(&f);
+        check_globals(f.meta);
+        check_tags(f.meta);
+        fixture_refuses(&f, "counter",
+                        "int missing(int x);\nint use(int x);\nint use(int x)\n{\n"
+                        "    return missing(x) + 1;\n}\n",
+                        MOLT_ELINK, "missing|src/counter.c:5");
+        fixture_refuses(&f, "counter",
+                        "extern int hits;\nint use(void);\nint use(void)\n{\n"
+                        "    return ++hits;\n}\n",
+                        MOLT_EREFUSED, "hits|src/counter.c:5");
+        fixture_fini(&f);
+    }
+}
+
+/* Link-time optimisation, macros in the debug info. */
+static void other_kinds_of_debug_info_are_read(void **state)
+{
+    (void)state;
+    static const char *const flags[] = {"-O2 -g3", "-O2 -flto", "-Og -gdwarf-5 -gno-column-info"};
+    struct fixture f;
+    fixture_init(&f, "gcc", "-O2");
+    build_counter(&f);
+    uint64_t hash = fixture_type(&f, "counter/counter.c:struct counter")->hash;
+    fixture_fini(&f);
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
+        fixture_init(&f, "gcc", "-O2");
+        write_project(&f);
+        f.c.cflags = flags[i];
+        fixture_good(&f, "counter", counter_c);
+        check_server(&f);
+        check_tags(f.meta);
+        if (fixture_type(&f, "counter/counter.c:struct counter")->hash != hash)
+            fail_msg("%s: another hash", flags[i]);
+        fixture_fini(&f);
+    }
+}
+
+static void files_are_named_by_project_molt_or_path(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f, "clang", "-O2");
+    compile_write(&f.c, "include/m.h",
+                  "#include <stdio.h>\n#include <molt/molt.h>\nstruct own { FILE *file; };\n"
+                  "int m_f(struct molt_from *from, struct own *own);\n");
+    fixture_export(&f, "m", "include/m.h", "m_f");
+    fixture_good(&f, "m",
+                 "#include \"../src/../include/./m.h\"\n"
+                 "int m_f(struct molt_from *from, struct own *own)\n"
+                 "{ return from->ref == 1 && own->file; }\n");
+    fixture_type(&f, "include/m.h:struct own in signatures");
+    fixture_type(&f, "molt/molt.h:struct molt_from in signatures");
+    bool has_system = false;
+    for (size_t i = 0; i < f.meta->n_types; i++)
+        has_system |= f.meta->types[i].key[0] == '/' &&
+                      strstr(f.meta->types[i].key, ":struct _IO_FILE in signatures");
+    assert_true(has_system);
+    fixture_fini(&f);
+}
+
 static void the_meta_survives_encoding(void **state)
 {
     (void)state;
@@ -214,6 +285,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_good_module_is_described_alike_by_all_compilers),
+        cmocka_unit_test(every_linker_will_do),
+        cmocka_unit_test(other_kinds_of_debug_info_are_read),
+        cmocka_unit_test(files_are_named_by_project_molt_or_path),
         cmocka_unit_test(the_meta_survives_encoding),
         cmocka_unit_test(content_ignores_comments_and_sees_code),
         cmocka_unit_test(headers_go_into_the_meta),

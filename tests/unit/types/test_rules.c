@@ -390,8 +390,13 @@ static void debug_info_must_be_whole_and_plain(void **state)
             "compressed debug info|.debug|-gz");
     refuses("gcc", "-O0", "-Wl,--compress-debug-sections=zlib-gnu", plain_c, MOLT_EREFUSED,
             "compressed debug info|.zdebug");
-    refuses("gcc", "-O0 -gsplit-dwarf", "", plain_c, MOLT_EREFUSED, "another file|-gsplit-dwarf");
-    refuses("clang", "-O0 -gsplit-dwarf", "", plain_c, MOLT_EREFUSED, "another file|-gsplit-dwarf");
+    refuses("gcc", "-O0 -gsplit-dwarf", "", plain_c, MOLT_EREFUSED,
+            "all in one place|-gsplit-dwarf");
+    refuses("clang", "-O0 -gsplit-dwarf", "", plain_c, MOLT_EREFUSED,
+            "all in one place|-gsplit-dwarf");
+    refuses("gcc", "-O0 -fdebug-types-section", "",
+            "struct s { int n; }; int use(struct s *s); int use(struct s *s) { return s->n; }\n",
+            MOLT_EREFUSED, "units of their own|-fdebug-types-section");
     refuses("gcc", "-O0", "-Wl,-s", plain_c, MOLT_EREFUSED, "no debug info|-g");
     refuses("gcc", "-O0 -g0", "", plain_c, MOLT_EREFUSED, "no debug info");
     refuses("gcc", "-O0 -gdwarf-3", "", plain_c, MOLT_EFORMAT, "version 3|-gdwarf-5");
