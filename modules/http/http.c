@@ -17,6 +17,8 @@
 
 #include "exchange.h"
 
+#define TEXT_TYPE "text/plain; charset=utf-8"
+
 static struct http_exchange *exchange_of(const struct molt_http *r)
 {
     return (struct http_exchange *)(uintptr_t)r;
@@ -182,7 +184,7 @@ static int reply_long(struct molt_http *r, int status, int len, const char *fmt,
     if (!text)
         return MOLT_ENOMEM;
     vsnprintf(text, (size_t)len + 1, fmt, ap);
-    int rc = molt_http_reply(r, status, "text/plain; charset=utf-8", text, (size_t)len);
+    int rc = molt_http_reply(r, status, TEXT_TYPE, text, (size_t)len);
     molt_free(text);
     return rc;
 }
@@ -197,7 +199,7 @@ int molt_http_printf(struct molt_http *r, int status, const char *fmt, ...)
     if (len < 0)
         rc = MOLT_EINVAL;
     else if ((size_t)len < sizeof(text))
-        rc = molt_http_reply(r, status, "text/plain; charset=utf-8", text, (size_t)len);
+        rc = molt_http_reply(r, status, TEXT_TYPE, text, (size_t)len);
     else
         rc = reply_long(r, status, len, fmt, again);
     va_end(again);

@@ -26,6 +26,7 @@ struct system_server {
     char root[256];
     pid_t agent, host;
     unsigned port;
+    bool has_share;
 };
 
 /* ---- files ------------------------------------------------------------------- */
@@ -67,6 +68,19 @@ void system_server_write(struct system_server *s, const char *path, const char *
     assert_int_equal(fclose(file), 0);
 }
 
+void system_server_edit(struct system_server *s, const char *path, const char *from, const char *to)
+{
+    char full[600];
+    snprintf(full, sizeof(full), "%s/%s", s->root, path);
+    char *text = read_text(full), *at = strstr(text, from);
+    assert_non_null(at);
+    char *edited = NULL;
+    assert_true(asprintf(&edited, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from)) > 0);
+    system_server_write(s, path, edited);
+    free(edited);
+    free(text);
+}
+
 struct system_server *system_server_new(const char *config)
 {
     struct system_server *s = calloc(1, sizeof(*s));
@@ -90,6 +104,10 @@ static pid_t start_molt(const struct system_server *s, const char *verb)
     assert_true(pid >= 0);
     if (pid > 0)
         return pid;
+    char share[300];
+    snprintf(share, sizeof(share), "%s/share", s->root);
+    if (s->has_share)
+        setenv("MOLT_SHARE", share, 1);
     int fd = chdir(s->root) == 0 ? open("output", O_WRONLY | O_CREAT | O_APPEND, 0644) : -1;
     if (fd >= 0 && dup2(fd, 1) >= 0 && dup2(fd, 2) >= 0)
         execl(MOLT_COMMAND, "molt", verb, (char *)NULL);
@@ -132,21 +150,38 @@ static bool find_port(struct system_server *s)
     return s->port > 0;
 }
 
-/* The log is a file, so its lines are no events: look again, with a deadline. */
-void system_server_start(struct system_server *s)
+static bool has_said(const struct system_server *s, const char *text)
+{
+    char *output = output_of(s);
+    bool is_there = strstr(output, text) != NULL;
+    free(output);
+    return is_there;
+}
+
+/* The output is a file, so its lines are no events: look again, with a
+ * deadline. */
+void system_server_await(struct system_server *s, const char *text)
 {
     int status;
-    run_molt(s, "build");
-    s->agent = start_molt(s, "run");
-    for (int waited_ms = 0; !find_port(s); waited_ms += 20) {
+    for (int waited_ms = 0; !has_said(s, text); waited_ms += 20) {
         if (has_ended(s->agent, &status)) {
             s->agent = 0;
-            fail_with_output(s, "molt run has ended");
+            fail_with_output(s, "molt has ended");
         }
         if (waited_ms > PATIENCE_MS)
-            fail_with_output(s, "molt run doesn't listen");
+            fail_with_output(s, text);
         poll(NULL, 0, 20);
     }
+}
+
+void system_server_start(struct system_server *s, bool is_dev)
+{
+    if (!is_dev)
+        run_molt(s, "build");
+    s->agent = start_molt(s, is_dev ? "dev" : "run");
+    system_server_await(s, " is live");
+    if (!find_port(s))
+        fail_with_output(s, "the app doesn't say its port");
     s->host = host_of(s->agent);
     assert_true(s->host > 0);
 }
@@ -186,6 +221,28 @@ void system_server_free(struct system_server *s)
         end_agent(s);
     remove_folder(s);
     free(s);
+}
+
+static void copy_folder(const char *from, const char *to)
+{
+    int status;
+    pid_t pid = fork();
+    if (pid == 0) {
+        execlp("cp", "cp", "-r", "--", from, to, (char *)NULL);
+        _exit(127);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+void system_server_own_share(struct system_server *s)
+{
+    char share[300];
+    snprintf(share, sizeof(share), "%s/share", s->root);
+    assert_int_equal(mkdir(share, 0755), 0);
+    copy_folder(MOLT_SOURCE_DIR "/modules", share);
+    copy_folder(MOLT_SOURCE_DIR "/include", share);
+    s->has_share = true;
 }
 
 /* ---- looking -------------------------------------------------------------------- */

@@ -22,8 +22,19 @@ struct system_server *system_server_new(const char *config);
 /* A file of the project ("src/hello.c"). */
 void system_server_write(struct system_server *s, const char *path, const char *text);
 
-/* molt build, molt run; returns when the app listens. */
-void system_server_start(struct system_server *s);
+/* Shipped modules and headers are copied, so that the test may edit them below
+ * "share/modules"; before the start. */
+void system_server_own_share(struct system_server *s);
+
+/* molt build and molt run, or molt dev; returns when the app listens. */
+void system_server_start(struct system_server *s, bool is_dev);
+
+/* Replace @from, which must be there, by @to in a file of the project. */
+void system_server_edit(struct system_server *s, const char *path, const char *from,
+                        const char *to);
+
+/* Wait until molt has said @text. */
+void system_server_await(struct system_server *s, const char *text);
 
 /* Stop the app, and check that all of it ends; remove the folder. */
 void system_server_free(struct system_server *s);

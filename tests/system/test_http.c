@@ -80,7 +80,7 @@ static int start(void **state)
     server = system_server_new("http.request_ms = " REQUEST_MS "\n");
     system_server_write(server, "src/hello.c", hello_c);
     system_server_write(server, "src/app.c", app_c);
-    system_server_start(server);
+    system_server_start(server, false);
     return 0;
 }
 
