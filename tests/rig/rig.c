@@ -60,7 +60,7 @@ struct rig *rig_new(const struct rig_options *options)
     must(mkdtemp(rig->root) != NULL, "mkdtemp");
     char conf[512];
     snprintf(conf, sizeof(conf), "name = rig\ncc = %s\ncflags = %s\nstart = app\n",
-             o.cc ? o.cc : "gcc", o.cflags ? o.cflags : "-O1 -g");
+             o.cc ? o.cc : MOLT_TEST_CC, o.cflags ? o.cflags : "-O1 -g");
     rig_write(rig, "molt.conf", conf);
     char store[300];
     snprintf(store, sizeof(store), "%s/host-store", rig->root);
