@@ -17,7 +17,7 @@ static const char help[] =
     "cost. Works on copies in the build folder.\n"
     "\n"
     "  --once    end afterwards, also on a terminal\n"
-    "  --port N  serve on 127.0.0.1:N (9000)\n"
+    "  --port N  serve on 127.0.0.1:N (9000); 0 takes a free one\n"
     "\n"
     "Exit status: 0 if nothing was dropped and every connection got the new code.\n";
 
@@ -35,7 +35,8 @@ static void read_options(int argc, char **argv, struct options *o)
     for (int c; (c = getopt_long(argc, argv, "", table, NULL)) != -1;) {
         if (c == 'o') {
             o->is_once = true;
-        } else if (c == 'p' && atoi(optarg) > 0 && atoi(optarg) < 65536) {
+        } else if (c == 'p' && strspn(optarg, "0123456789") == strlen(optarg) &&
+                   atoi(optarg) < 65536) {
             o->port = (unsigned)atoi(optarg);
         } else {
             fputs(help, c == 'h' ? stdout : stderr);
@@ -44,25 +45,10 @@ static void read_options(int argc, char **argv, struct options *o)
     }
 }
 
-static bool is_in_path(const char *program)
-{
-    char *path = molt_bench_text("%s", getenv("PATH") ? getenv("PATH") : "/usr/bin:/bin");
-    bool is_found = false;
-    char *save = NULL;
-    for (char *dir = strtok_r(path, ":", &save); dir && !is_found;
-         dir = strtok_r(NULL, ":", &save)) {
-        char *file = molt_bench_text("%s/%s", dir, program);
-        is_found = access(file, X_OK) == 0;
-        free(file);
-    }
-    free(path);
-    return is_found;
-}
-
 /* What has to be there, before anything is started. */
 static void check_surroundings(const struct options *o)
 {
-    if (!is_in_path("gcc"))
+    if (!molt_bench_has_program("gcc"))
         molt_bench_die("there is no compiler: molt dev compiles what is saved. Install gcc "
                        "(apt-get install gcc libc6-dev binutils), then run this again");
     if (molt_bench_port_is_taken(o->port))
@@ -137,6 +123,8 @@ int main(int argc, char **argv)
     struct options o = {.port = 9000};
     read_options(argc, argv, &o);
     molt_bench_init("demo");
+    if (!o.port)
+        o.port = molt_bench_port();
     check_surroundings(&o);
     return run(&o) ? 0 : 1;
 }

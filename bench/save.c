@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -39,6 +40,8 @@ static const struct kind kinds[] = {{"gcc", "-O0 -g"},
 /* ms */
 struct times {
     struct molt_bench_series live, compile, link, extra;
+    double cpu, cpu_alone; /* processor time a save: agent with its children; compiler and
+                              linker alone */
 };
 
 struct bench {
@@ -154,12 +157,26 @@ static void open_bench(struct bench *b, const struct kind *kind, unsigned index)
     free(conf);
 }
 
+/* Of compilers and linkers that we started, seconds. */
+static double own_children_cpu(void)
+{
+    struct rusage u;
+    getrusage(RUSAGE_CHILDREN, &u);
+    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+           (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
 static void measure(const struct kind *kind, unsigned index, unsigned n, struct times *t)
 {
     struct bench b;
     open_bench(&b, kind, index);
     struct molt_bench_talk talk = molt_bench_talk_tcp(b.dev.port, 10000);
+    double cpu = 0, cpu_alone = 0;
     for (unsigned i = 1; i <= n + WARM; i++) {
+        if (i == WARM + 1) {
+            cpu = molt_bench_cpu_all(b.dev.child.pid);
+            cpu_alone = own_children_cpu();
+        }
         double live = save_ms(&b, &talk, i), compile = time_ms(&b, b.compile), link = link_ms(&b);
         molt_bench_wait(20);
         if (i <= WARM)
@@ -169,6 +186,8 @@ static void measure(const struct kind *kind, unsigned index, unsigned n, struct 
         molt_bench_add(&t->link, link);
         molt_bench_add(&t->extra, live - compile - link);
     }
+    t->cpu = (molt_bench_cpu_all(b.dev.child.pid) - cpu) * 1e3 / n;
+    t->cpu_alone = (own_children_cpu() - cpu_alone) * 1e3 / n;
     if (talk.n_connects != 1)
         molt_bench_die("the polling connection was lost");
     molt_bench_talk_close(&talk);
@@ -193,19 +212,24 @@ static void report(FILE *out, struct times *times, unsigned n)
             "answer of the new code on a keep-alive connection that asks every %u us; a module of "
             "300 lines; `molt dev`. Beside it the compiler and the linker (gold) alone, by the "
             "command in compile_commands.json, one after each save. Milliseconds, median of %u "
-            "[10th-90th percentile]. `./dev bench save`\n\n",
+            "[10th-90th percentile]; processor time is the mean. `./dev bench save`\n\n",
             POLL_US, n);
     molt_bench_print_machine(out);
-    fputs("\n| compiler | save to live | compiler alone | linker alone | difference |\n"
-          "|---|---|---|---|---|\n",
-          out);
+    fputs(
+        "\n| compiler | save to live | compiler alone | linker alone | difference | processor time "
+        "of molt's agent, with compiler and linker | of compiler and linker alone | difference |\n"
+        "|---|---|---|---|---|---|---|---|\n",
+        out);
     for (size_t i = 0; i < N_KINDS; i++) {
+        if (!times[i].live.n)
+            continue;
         fprintf(out, "| %s %s |", kinds[i].cc, kinds[i].cflags);
         print_cell(out, &times[i].live);
         print_cell(out, &times[i].compile);
         print_cell(out, &times[i].link);
         print_cell(out, &times[i].extra);
-        fputc('\n', out);
+        fprintf(out, " %.1f | %.1f | %.1f |\n", times[i].cpu, times[i].cpu_alone,
+                times[i].cpu - times[i].cpu_alone);
     }
 }
 
@@ -219,8 +243,12 @@ int main(int argc, char **argv)
         return is_help ? 0 : 2;
     }
     molt_bench_init("save");
-    for (unsigned i = 0; i < N_KINDS; i++)
-        measure(&kinds[i], i, (unsigned)n, &times[i]);
+    for (unsigned i = 0; i < N_KINDS; i++) {
+        if (molt_bench_has_program(kinds[i].cc))
+            measure(&kinds[i], i, (unsigned)n, &times[i]);
+        else
+            molt_bench_say("there is no %s: left out", kinds[i].cc);
+    }
     report(stdout, times, (unsigned)n);
     if (n >= SAVES) {
         FILE *file = fopen(MOLT_BENCH_SOURCE "/results/save.md", "we");

@@ -84,6 +84,11 @@ static double memory(void *state)
     return molt_bench_memory(((struct subject *)state)->node.pid).pss;
 }
 
+static double cpu(void *state)
+{
+    return molt_bench_cpu(((struct subject *)state)->node.pid);
+}
+
 static void stop(void *state)
 {
     struct subject *s = state;
@@ -101,4 +106,5 @@ const struct swap_subject molt_swap_erlang = {.name = "erlang",
                                               .start = start,
                                               .swap = swap,
                                               .memory = memory,
+                                              .cpu = cpu,
                                               .stop = stop};

@@ -131,12 +131,16 @@ void molt_swap_measure(const struct swap_subject *subject, void *state, unsigned
 {
     struct watch watch = {0};
     *ret = (struct swap_run){.is_swapping = is_swapping};
+    double cpu = subject->cpu(state);
     struct molt_load *load = start_load(port, &watch);
     molt_bench_wait(WARM_MS);
     run_turns(subject, state, load, seconds, ret);
     ret->standing = subject->standing ? subject->standing(state) : 0;
     molt_load_stop(load);
+    cpu = subject->cpu(state) - cpu;
     molt_load_snapshot(load, &ret->load);
+    if (ret->load.requests)
+        ret->cpu_us = cpu * 1e6 / (double)ret->load.requests;
     molt_load_free(load);
     ret->downtime_ns = atomic_load(&watch.longest_ns);
     if (ret->load.requests == 0)

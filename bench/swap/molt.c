@@ -83,6 +83,11 @@ static double memory(void *state)
     return molt_bench_memory(molt_bench_app_pid(((struct subject *)state)->app)).pss;
 }
 
+static double cpu(void *state)
+{
+    return molt_bench_cpu(molt_bench_app_pid(((struct subject *)state)->app));
+}
+
 static void stop(void *state)
 {
     molt_bench_app_stop(((struct subject *)state)->app);
@@ -95,4 +100,5 @@ const struct swap_subject molt_swap_molt = {.name = "molt",
                                             .swap = swap,
                                             .tick = tick,
                                             .memory = memory,
+                                            .cpu = cpu,
                                             .stop = stop};

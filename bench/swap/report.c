@@ -58,6 +58,10 @@ static double rate(const struct swap_run *r)
 {
     return (double)r->load.requests / ((double)r->load.elapsed_ns / 1e9);
 }
+static double cpu_us(const struct swap_run *r)
+{
+    return r->cpu_us;
+}
 static double p50_ms(const struct swap_run *r)
 {
     return (double)r->load.p50_ns / 1e6;
@@ -183,6 +187,7 @@ static void print_latency(FILE *out, const char *title, const struct swap_run *r
 {
     fprintf(out, "| %s |", title);
     print_cell(out, over(runs, n, rate), 0);
+    print_cell(out, over(runs, n, cpu_us), 1);
     print_cell(out, over(runs, n, p50_ms), 2);
     print_cell(out, over(runs, n, p99_ms), 2);
     print_cell(out, over(runs, n, p999_ms), 2);
@@ -195,6 +200,7 @@ static void print_ratio(FILE *out, const struct swap_result *r)
 {
     fprintf(out, "| **ratio**, %u pairs |", r->n);
     print_cell(out, ratio(r, rate), 2);
+    print_cell(out, ratio(r, cpu_us), 2);
     print_cell(out, ratio(r, p50_ms), 2);
     print_cell(out, ratio(r, p99_ms), 2);
     print_cell(out, ratio(r, p999_ms), 2);
@@ -205,8 +211,9 @@ static void print_ratio(FILE *out, const struct swap_result *r)
 
 static void print_latency_table(FILE *out, unsigned n, struct swap_result *const *results)
 {
-    fputs("\n| | requests/s | p50, ms | p99, ms | p99.9, ms | max, ms | longest gap, ms |\n"
-          "|---|---|---|---|---|---|---|\n",
+    fputs("\n| | requests/s | server's processor time a request, us | p50, ms | p99, ms | p99.9, "
+          "ms | max, ms | longest gap, ms |\n"
+          "|---|---|---|---|---|---|---|---|\n",
           out);
     for (unsigned i = 0; i < n; i++) {
         const struct swap_result *r = results[i];
@@ -285,6 +292,7 @@ static json_t *run_json(const struct swap_run *r)
                   {"reconnects", reconnects},
                   {"reached", reached},
                   {"requests_per_s", rate},
+                  {"cpu_us_per_request", cpu_us},
                   {"p50_ms", p50_ms},
                   {"p99_ms", p99_ms},
                   {"p999_ms", p999_ms},

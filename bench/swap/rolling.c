@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -216,6 +217,19 @@ static double memory(void *state)
     return standing(state) + molt_bench_memory(((struct subject *)state)->instances[0].pid).pss;
 }
 
+static double cpu(void *state)
+{
+    const struct subject *s = state;
+    struct rusage ended;
+    getrusage(RUSAGE_CHILDREN, &ended);
+    double sum = molt_bench_cpu(s->proxy.pid) +
+                 (double)(ended.ru_utime.tv_sec + ended.ru_stime.tv_sec) +
+                 (double)(ended.ru_utime.tv_usec + ended.ru_stime.tv_usec) / 1e6;
+    for (int i = 0; i < INSTANCES; i++)
+        sum += molt_bench_cpu(s->instances[i].pid);
+    return sum;
+}
+
 static void stop(void *state)
 {
     struct subject *s = state;
@@ -226,8 +240,8 @@ static void stop(void *state)
 }
 
 #define ROLLING(prepare_)                                                                          \
-    .prepare = prepare_, .start = start, .swap = swap, .memory = memory, .standing = standing,     \
-    .stop = stop
+    .prepare = prepare_, .start = start, .swap = swap, .memory = memory, .cpu = cpu,               \
+    .standing = standing, .stop = stop
 
 const struct swap_subject molt_swap_rolling = {.name = "rolling",
                                                .title = "rolling restart behind HAProxy, no drain",

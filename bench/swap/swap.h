@@ -43,6 +43,8 @@ struct swap_subject {
     double (*memory)(void *state);
     /* Of that, what it needs only in order to swap, always; may be NULL. */
     double (*standing)(void *state);
+    /* Processor seconds of all its processes so far, of those that ended too. */
+    double (*cpu)(void *state);
     void (*stop)(void *state);
 };
 
@@ -62,6 +64,7 @@ struct swap_run {
     uint64_t downtime_ns; /* longest interval without a success on any connection */
     double memory;        /* most growth seen during the run, bytes */
     double standing;
+    double cpu_us;                     /* of the server, a request */
     double swap_ms, swap_max_ms;       /* median, longest */
     double switch_max_us, held_max_us; /* of molt alone */
 };

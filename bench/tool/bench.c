@@ -180,3 +180,18 @@ char *molt_bench_program(const char *relative, const char *variable)
     free(path);
     return real;
 }
+
+bool molt_bench_has_program(const char *name)
+{
+    char *path = molt_bench_text("%s", getenv("PATH") ? getenv("PATH") : "/usr/bin:/bin");
+    char *save = NULL;
+    bool is_found = false;
+    for (char *dir = strtok_r(path, ":", &save); dir && !is_found;
+         dir = strtok_r(NULL, ":", &save)) {
+        char *file = molt_bench_text("%s/%s", dir, name);
+        is_found = access(file, X_OK) == 0;
+        free(file);
+    }
+    free(path);
+    return is_found;
+}

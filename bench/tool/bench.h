@@ -44,6 +44,9 @@ void molt_bench_keep_folder(void);
  * file must exist, else die saying so. Malloc'd. */
 char *molt_bench_program(const char *relative, const char *variable);
 
+/* Is there such a program in PATH? */
+bool molt_bench_has_program(const char *name);
+
 /* Malloc'd text; dies when out of memory. */
 char *molt_bench_text(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

@@ -72,8 +72,8 @@ struct molt_bench_memory molt_bench_memory(pid_t pid)
     return ret;
 }
 
-/* proc(5), stat: fields 14 and 15, counted after the name in parentheses. */
-double molt_bench_cpu(pid_t pid)
+/* proc(5), stat: fields 14 to 17, counted after the name in parentheses. */
+static void read_cpu(pid_t pid, double *ret_own, double *ret_children)
 {
     char text[1024];
     snprintf(text, sizeof(text), "/proc/%d/stat", (int)pid);
@@ -83,11 +83,27 @@ double molt_bench_cpu(pid_t pid)
         fclose(file);
     text[n] = '\0';
     const char *at = strrchr(text, ')');
-    unsigned long user = 0, system = 0;
-    if (!at ||
-        sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2)
-        return 0;
-    return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+    unsigned long v[4] = {0};
+    if (at && sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %lu %lu", &v[0],
+                     &v[1], &v[2], &v[3]) != 4)
+        memset(v, 0, sizeof(v));
+    double tick = 1.0 / (double)sysconf(_SC_CLK_TCK);
+    *ret_own = (double)(v[0] + v[1]) * tick;
+    *ret_children = (double)(v[2] + v[3]) * tick;
+}
+
+double molt_bench_cpu(pid_t pid)
+{
+    double own, children;
+    read_cpu(pid, &own, &children);
+    return own;
+}
+
+double molt_bench_cpu_all(pid_t pid)
+{
+    double own, children;
+    read_cpu(pid, &own, &children);
+    return own + children;
 }
 
 /* ---- the machine -------------------------------------------------------------- */

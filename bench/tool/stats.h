@@ -27,8 +27,10 @@ struct molt_bench_memory {
 };
 struct molt_bench_memory molt_bench_memory(pid_t pid);
 
-/* Processor seconds that @pid has used, user and system. */
+/* Processor seconds that @pid has used, user and system; and those of it with
+ * all its children that ended. In steps of a clock tick, 10 ms. */
 double molt_bench_cpu(pid_t pid);
+double molt_bench_cpu_all(pid_t pid);
 
 /* "2 cores, <processor>, Linux 6.1, gcc 12.2.0": no host name. */
 void molt_bench_print_machine(FILE *out);
