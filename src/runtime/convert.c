@@ -204,7 +204,7 @@ static void set_blocker(struct blocker *blocker, struct molt_process *p,
                         const struct molt_type *gone)
 {
     char label[128];
-    molt_process_label(p, label, sizeof(label));
+    molt_process_label_locked(p, label, sizeof(label));
     blocker->process = p;
     blocker->pid = atomic_load_explicit(&p->pid, memory_order_relaxed);
     blocker->gone = gone;

@@ -233,7 +233,7 @@ int molt_process_exit(struct molt_runtime *rt, molt_pid pid, int reason)
     return 0;
 }
 
-void molt_process_label(const struct molt_process *p, char *buf, size_t size)
+void molt_process_label_locked(const struct molt_process *p, char *buf, size_t size)
 {
     const char *server =
         p->server_id >= 0 ? molt_code_server_name(p->rt->code, p->server_id) : "supervisor";
@@ -242,6 +242,13 @@ void molt_process_label(const struct molt_process *p, char *buf, size_t size)
         snprintf(buf, size, "process %llu '%s'", (unsigned long long)pid, p->name);
     else
         snprintf(buf, size, "process %llu (%s)", (unsigned long long)pid, server ? server : "?");
+}
+
+void molt_process_label(struct molt_process *p, char *buf, size_t size)
+{
+    pthread_mutex_lock(&p->lock);
+    molt_process_label_locked(p, buf, size);
+    pthread_mutex_unlock(&p->lock);
 }
 
 /* ---- spawn ------------------------------------------------------------------ */

@@ -223,8 +223,9 @@ void molt_process_forget_call(struct molt_process *p);
 /* Ask it to end. MOLT_EDEAD. */
 int molt_process_exit(struct molt_runtime *rt, molt_pid pid, int reason);
 
-/* "process 12 'counter'" */
-void molt_process_label(const struct molt_process *p, char *buf, size_t size);
+/* "process 12 'counter'"; the second form under its lock. */
+void molt_process_label(struct molt_process *p, char *buf, size_t size);
+void molt_process_label_locked(const struct molt_process *p, char *buf, size_t size);
 
 /* Leave RUNNING: hand over, queue again or go idle. Under its lock. */
 void molt_process_settle(struct molt_process *p);

@@ -166,7 +166,7 @@ static int look_at_slot(struct look *look, struct molt_process *p)
     if (pid && (is_held ||
                 molt_process_claim_wait(p, pid, molt_clock_ns() + (uint64_t)CLAIM_MS * 1000000))) {
         char label[128];
-        molt_process_label(p, label, sizeof(label));
+        molt_process_label_locked(p, label, sizeof(label));
         look->owner = label;
         look->holder = pid;
         look_at_mail(look, p);
