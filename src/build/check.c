@@ -148,6 +148,12 @@ static void undefined(struct check *c, const char *name, const char *file, int l
     c->run->result->code = MOLT_ELINK;
 }
 
+/* bfd doesn't follow #line: it names the generated text. */
+static bool is_place(const char *file)
+{
+    return file && !strstr(file, ".tu.c");
+}
+
 static int report_undefined(struct check *c, const struct molt_args *link)
 {
     struct molt_diagnostics found = {0};
@@ -156,14 +162,18 @@ static int report_undefined(struct check *c, const struct molt_args *link)
         bool is_reported = false;
         for (size_t k = 0; k < found.n; k++) {
             char *name = undefined_name(found.v[k].message);
-            if (name && strcmp(name, c->undefined.v[i]) == 0 && found.v[k].file) {
+            if (name && strcmp(name, c->undefined.v[i]) == 0 && is_place(found.v[k].file)) {
                 undefined(c, name, found.v[k].file, found.v[k].line);
                 is_reported = true;
             }
             free(name);
         }
-        if (!is_reported)
-            undefined(c, c->undefined.v[i], NULL, 0);
+        if (is_reported)
+            continue;
+        /* Not every linker tells: show where the name stands. */
+        int line = 0;
+        const char *source = source_of(c->module, c->undefined.v[i], &line);
+        undefined(c, c->undefined.v[i], molt_run_relative(c->run, source), line);
     }
     molt_diagnostics_fini(&found);
     return rc;

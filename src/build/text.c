@@ -105,6 +105,12 @@ static const char *after_kind(const char *text, bool *ret_is_error)
             return text + len;
         }
     }
+    /* bfd writes these without a word in front. */
+    if (strncmp(text, "undefined reference", 19) == 0 ||
+        strncmp(text, "multiple definition", 19) == 0) {
+        *ret_is_error = true;
+        return text;
+    }
     return NULL;
 }
 

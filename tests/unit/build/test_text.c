@@ -56,9 +56,12 @@ static void messages_of_linkers_are_understood(void **state)
     (void)state;
     struct molt_diagnostics d = {0};
     molt_text_diagnostics(".molt/obj/feed/feed.o:src/feed.c:12: error: undefined reference to 'x'\n"
-                          "ld.gold: error: b.o: multiple definition of 'helper'\n",
+                          "ld.gold: error: b.o: multiple definition of 'helper'\n"
+                          "a.o: in function `f':\nsrc/a.c:5: undefined reference to `x'\n",
                           &d);
-    assert_int_equal(d.n, 2);
+    assert_int_equal(d.n, 3);
+    assert_string_equal(d.v[2].file, "src/a.c");
+    assert_true(d.v[2].is_error);
     assert_string_equal(d.v[0].file, "src/feed.c");
     assert_int_equal(d.v[0].line, 12);
     assert_string_equal(d.v[0].message, "undefined reference to 'x'");
