@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include <molt/error.h>
+
+#include "web/json.h"
+#include "web/page.h"
+
+static void assert_keys(json_t *doc, const char *const *keys)
+{
+    size_t n = 0;
+    for (; keys[n]; n++)
+        if (!json_object_get(doc, keys[n]))
+            fail_msg("key %s is missing", keys[n]);
+    assert_int_equal(json_object_size(doc), n);
+}
+
+static void modules_have_their_shape(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {"module", "version",  "name", "is_current",
+                                       "digest", "build_id", "base", "bytes",
+                                       "age_ms", "path",     "why",  NULL};
+    char module[] = "counter", path[] = "/x.so", why[] = "process 2";
+    struct molt_version_record v = {.module = module,
+                                    .number = 2,
+                                    .digest = {0xab, 1},
+                                    .build_id = {0xcd},
+                                    .build_id_len = 1,
+                                    .is_current = true,
+                                    .path = path,
+                                    .why = why};
+    json_t *doc = molt_json_modules(&v, 1), *m = json_array_get(doc, 0);
+    assert_keys(m, keys);
+    assert_string_equal(json_string_value(json_object_get(m, "name")), "counter@2");
+    assert_int_equal(json_integer_value(json_object_get(m, "version")), 2);
+    assert_true(json_is_true(json_object_get(m, "is_current")));
+    const char *digest = json_string_value(json_object_get(m, "digest"));
+    assert_int_equal(strlen(digest), 64);
+    assert_memory_equal(digest, "ab0100", 6);
+    assert_string_equal(json_string_value(json_object_get(m, "build_id")), "cd");
+    json_decref(doc);
+}
+
+static void worlds_and_processes_have_their_shape(void **state)
+{
+    (void)state;
+    static const char *const world_keys[] = {"world", "is_current", "age_ms", "bytes",
+                                             "holds", "owners",     NULL};
+    static const char *const process_keys[] = {"pid",   "name",      "server",      "code",
+                                               "world", "state",     "waiting_for", "mailbox",
+                                               "bytes", "callbacks", "parent",      NULL};
+    char text[] = "x";
+    struct molt_world_record w = {.id = 3, .owners = text};
+    struct molt_process_record p = {
+        .pid = 4, .name = text, .server = text, .version = text, .state = 3, .waiting_for = text};
+    json_t *worlds = molt_json_worlds(&w, 1), *processes = molt_json_processes(&p, 1);
+    assert_keys(json_array_get(worlds, 0), world_keys);
+    assert_keys(json_array_get(processes, 0), process_keys);
+    json_t *state_name = json_object_get(json_array_get(processes, 0), "state");
+    assert_string_equal(json_string_value(state_name), "suspended");
+    json_decref(worlds);
+    json_decref(processes);
+    worlds = molt_json_worlds(NULL, 0);
+    assert_true(json_is_array(worlds));
+    assert_int_equal(json_array_size(worlds), 0);
+    json_decref(worlds);
+}
+
+static void errors_carry_code_and_text(void **state)
+{
+    (void)state;
+    json_t *doc = molt_json_error(MOLT_EPINNED, "");
+    const char *code, *text;
+    assert_int_equal(json_unpack(doc, "{s:{s:s, s:s}}", "error", "code", &code, "text", &text), 0);
+    assert_string_equal(code, "MOLT_EPINNED");
+    assert_string_equal(text, "still in use");
+    json_decref(doc);
+}
+
+static void text_that_is_not_utf8_is_still_text(void **state)
+{
+    (void)state;
+    json_t *doc = molt_json_text("a\xff z");
+    assert_string_equal(json_string_value(doc), "a? z");
+    json_decref(doc);
+    doc = molt_json_text("\xc3\xa4");
+    assert_string_equal(json_string_value(doc), "\xc3\xa4");
+    json_decref(doc);
+}
+
+static void the_page_escapes_what_the_compiler_said(void **state)
+{
+    (void)state;
+    struct molt_web_view view = {
+        "shop", "dev", "", "compile error", "<script>alert('x' & \"y\")</script>", "", 0};
+    struct molt_buf out = MOLT_BUF_INIT;
+    molt_page_print(&view, &out);
+    molt_buf_add(&out, "", 1);
+    assert_null(strstr(out.data, "<script>"));
+    assert_non_null(strstr(out.data, "&lt;script&gt;alert(&#39;x&#39; &amp; &quot;y&quot;)"));
+    assert_non_null(strstr(out.data, "http-equiv=\"refresh\""));
+    molt_buf_fini(&out);
+    view.problem = "";
+    view.last = "hello@1 -> 2";
+    molt_page_print(&view, &out);
+    molt_buf_add(&out, "", 1);
+    assert_non_null(strstr(out.data, "shop is live"));
+    assert_non_null(strstr(out.data, "hello@1 -&gt; 2"));
+    molt_buf_fini(&out);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(modules_have_their_shape),
+        cmocka_unit_test(worlds_and_processes_have_their_shape),
+        cmocka_unit_test(errors_carry_code_and_text),
+        cmocka_unit_test(text_that_is_not_utf8_is_still_text),
+        cmocka_unit_test(the_page_escapes_what_the_compiler_said),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
