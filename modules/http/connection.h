@@ -44,6 +44,7 @@ struct http_connection {
     uint64_t active_ms;  /* when bytes were last moved; lingering: when that began */
     uint64_t started_ms; /* when the first byte of the request at hand came */
     uint64_t timer_ms;   /* when the timer fires, 0 if it isn't armed */
+    uint64_t logged_ms;  /* when a failing handler was last logged */
     struct http_date date;
 };
 

@@ -45,22 +45,15 @@ static int split_url(struct http_exchange *x, char *url, size_t len)
 }
 
 int molt_http_exchange_init(struct http_exchange *x, const struct http_parser *parser,
-                            const struct http_request *rq, char *base, struct http_output *out,
-                            struct http_date *date)
+                            const struct http_request *rq, char *base)
 {
-    *x = (struct http_exchange){
-        .rq = rq,
-        .base = base,
-        .method = http_method_str((enum http_method)parser->method),
-        .path = "/",
-        .query = "",
-        .out = out,
-        .date = date,
-        .mark = out->len - out->at,
-        .is_head = parser->method == HTTP_HEAD,
-        .is_http10 = parser->http_minor == 0,
-        .is_kept_alive = rq->is_kept_alive,
-    };
+    x->rq = rq;
+    x->base = base;
+    x->method = http_method_str((enum http_method)parser->method);
+    x->path = "/";
+    x->is_head = parser->method == HTTP_HEAD;
+    x->is_http10 = parser->http_minor == 0;
+    x->is_kept_alive = rq->is_kept_alive;
     return split_url(x, base + rq->url.off, rq->url.len);
 }
 
@@ -92,13 +85,15 @@ static int refuse_unrouted(struct http_exchange *x, bool is_path_known)
     return molt_http_exchange_refuse(x, 405, allow);
 }
 
-/* The reason stays here: a client learns nothing of our insides. */
-static int refuse_failed(struct http_exchange *x, int code)
+/* At most one line a second and connection: a handler may fail at every
+ * request, and there are many of those. */
+static void log_failure(struct http_exchange *x, int code)
 {
-    bool is_ending = code == MOLT_EKILLED || code == MOLT_ESHUTDOWN;
-    if (is_ending)
-        x->is_kept_alive = false;
-    else if (code < 0)
+    uint64_t now = molt_now_ms();
+    if (*x->logged_ms > 0 && now - *x->logged_ms < 1000)
+        return;
+    *x->logged_ms = now;
+    if (code < 0)
         molt_log(MOLT_WARN, "http: the handler of %s %s failed with %s (%s); the client got 500",
                  x->method, x->path, molt_error_name(code), molt_error_text(code));
     else
@@ -106,7 +101,17 @@ static int refuse_failed(struct http_exchange *x, int code)
                  "http: the handler of %s %s returned without an answer; the client got 500. "
                  "Call molt_http_printf() or molt_http_reply() on every way out of it.",
                  x->method, x->path);
-    return molt_http_exchange_refuse(x, is_ending ? 503 : 500, NULL);
+}
+
+/* The reason stays here: a client learns nothing of our insides. */
+static int refuse_failed(struct http_exchange *x, int code)
+{
+    if (code == MOLT_EKILLED || code == MOLT_ESHUTDOWN) {
+        x->is_kept_alive = false;
+        return molt_http_exchange_refuse(x, 503, NULL);
+    }
+    log_failure(x, code);
+    return molt_http_exchange_refuse(x, 500, NULL);
 }
 
 int molt_http_exchange_run(struct http_exchange *x)

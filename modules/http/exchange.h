@@ -31,17 +31,18 @@ struct http_exchange {
     const char *method, *path, *query;
     struct http_output *out;
     struct http_date *date;
-    size_t mark; /* bytes that wait in out before this answer */
+    uint64_t *logged_ms; /* when a failure was last logged for this connection */
+    size_t mark;         /* bytes that wait in out before this answer */
     bool is_answered;
     bool is_head; /* no body goes out */
     bool is_http10;
     bool is_kept_alive; /* false: say so, and close afterwards */
 };
 
-/* Take the request apart. MOLT_EFORMAT: its target is none that we serve. */
+/* Take the request apart; out, date, logged_ms and mark are set already.
+ * MOLT_EFORMAT: its target is none that we serve. */
 int molt_http_exchange_init(struct http_exchange *x, const struct http_parser *parser,
-                            const struct http_request *rq, char *base, struct http_output *out,
-                            struct http_date *date);
+                            const struct http_request *rq, char *base);
 
 /* Find the handler, call it, and see to it that there is one answer. 0, or
  * MOLT_ENOMEM: nothing is queued for this request. */

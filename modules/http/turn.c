@@ -174,17 +174,18 @@ static void drop_input(struct http_turn *t)
     t->rq->is_begun = 0;
 }
 
+static struct http_exchange begin_exchange(struct http_turn *t)
+{
+    return (struct http_exchange){.out = &t->out,
+                                  .date = &t->conn->date,
+                                  .logged_ms = &t->conn->logged_ms,
+                                  .mark = t->out.len - t->out.at};
+}
+
 int molt_http_turn_refuse(struct http_turn *t, unsigned status)
 {
-    static const struct http_request none = {0};
-    struct http_exchange x = {
-        .rq = &none,
-        .base = "",
-        .out = &t->out,
-        .date = &t->conn->date,
-        .mark = t->out.len - t->out.at,
-        .is_head = t->rq->is_head_done && t->conn->parser.method == HTTP_HEAD,
-    };
+    struct http_exchange x = begin_exchange(t);
+    x.is_head = t->rq->is_head_done && t->conn->parser.method == HTTP_HEAD;
     drop_input(t);
     t->conn->is_closing = t->conn->is_refusing = 1;
     return molt_http_exchange_refuse(&x, status, NULL);
@@ -192,9 +193,8 @@ int molt_http_turn_refuse(struct http_turn *t, unsigned status)
 
 static int answer(struct http_turn *t)
 {
-    struct http_exchange x;
-    int rc = molt_http_exchange_init(&x, &t->conn->parser, t->rq, t->in.data + t->in.start, &t->out,
-                                     &t->conn->date);
+    struct http_exchange x = begin_exchange(t);
+    int rc = molt_http_exchange_init(&x, &t->conn->parser, t->rq, t->in.data + t->in.start);
     if (rc < 0)
         return molt_http_turn_refuse(t, 400);
     rc = molt_http_exchange_run(&x);

@@ -55,6 +55,13 @@ static void an_exact_path_goes_before_a_prefix_and_a_method_before_any(void **st
     assert_int_equal(molt_http_support_status(ask(GET("/Users/me"))), 404);
 }
 
+static int no_call(struct molt_http *r)
+{
+    (void)r;
+    fail();
+    return 0;
+}
+
 static void a_known_path_with_another_method_gets_405_and_the_methods(void **state)
 {
     (void)state;
@@ -64,6 +71,13 @@ static void a_known_path_with_another_method_gets_405_and_the_methods(void **sta
     assert_true(molt_fake_is_open(fd));
     fd = ask("DELETE / HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_true(has(fd, "\r\nAllow: GET, HEAD\r\n"));
+    static const struct molt_route again[] = {{"GET", "/", no_call},
+                                              {"HEAD", "/", no_call},
+                                              {"PUT", "/", no_call},
+                                              {NULL, NULL, NULL}};
+    molt_fake_routes(again);
+    fd = ask("DELETE / HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_true(has(fd, "\r\nAllow: GET, HEAD, PUT\r\n"));
 }
 
 static int greet(struct molt_http *r)
@@ -106,6 +120,27 @@ static void a_failing_handler_gives_500_and_its_reason_goes_to_the_log_alone(voi
     assert_false(has(fd, "never seen"));
     assert_non_null(strstr(molt_fake_log(), "GET /fail failed with MOLT_EDEAD"));
     assert_true(molt_fake_is_open(fd));
+}
+
+static unsigned count_lines(const char *text)
+{
+    unsigned n = 0;
+    for (; *text; text++)
+        n += *text == '\n';
+    return n;
+}
+
+static void a_handler_that_fails_all_the_time_does_not_flood_the_log(void **state)
+{
+    (void)state;
+    int fd = molt_fake_connect();
+    for (int i = 0; i < 100; i++)
+        molt_fake_send_text(fd, GET("/fail"));
+    assert_int_equal(molt_http_support_count(fd), 100);
+    assert_int_equal(count_lines(molt_fake_log()), 1);
+    molt_fake_advance(1000);
+    molt_fake_send_text(fd, GET("/fail") GET("/fail"));
+    assert_int_equal(count_lines(molt_fake_log()), 2);
 }
 
 static void a_handler_without_an_answer_gives_500(void **state)
@@ -243,6 +278,7 @@ int main(void)
         T(routes_are_found_at_each_request_in_all_tables),
         T(head_is_answered_like_get_without_the_body),
         T(a_failing_handler_gives_500_and_its_reason_goes_to_the_log_alone),
+        T(a_handler_that_fails_all_the_time_does_not_flood_the_log),
         T(a_handler_without_an_answer_gives_500),
         T(a_handler_that_is_being_ended_gives_503_and_closes),
         T(the_interface_refuses_what_would_break_an_answer),

@@ -148,6 +148,7 @@ static const struct {
     {"GET / HTTP/1.1\r\n" H "X\r\n\r\n", 400},
     {"GET /\x01 HTTP/1.1\r\n" H "\r\n", 400},
     {"GET relative HTTP/1.1\r\n" H "\r\n", 400},
+    {"GET http://h:99999/ HTTP/1.1\r\n" H "\r\n", 400},
     {"GET / HTTQ/1.1\r\n" H "\r\n", 400},
     {"GET /\ta HTTP/1.1\r\n" H "\r\n", 400},
     {"GET / HTTP/1.1\r\n" H "\rX", 400}, /* CR without LF */
@@ -254,6 +255,19 @@ static void endless_spaces_in_a_head_are_refused(void **state)
     char *text = filled("GET / HTTP/1.1\r\n" H "X:", ' ', 40000, "");
     assert_int_equal(status_of(text), 431);
     free(text);
+}
+
+static void endless_framing_is_refused(void **state)
+{
+    static const char chunked[] = "POST /echo HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n";
+    char before[256];
+    (void)state;
+    snprintf(before, sizeof(before), "%s5;", chunked);
+    assert_int_equal(status_filled(before, 20000, ""), 431);
+    snprintf(before, sizeof(before), "%s0\r\nT: ", chunked);
+    assert_int_equal(status_filled(before, 20000, ""), 431);
+    snprintf(before, sizeof(before), "%s0\r\nT: ", chunked);
+    assert_int_equal(status_filled(before, 10000, "\r\n\r\n"), 200);
 }
 
 static int status_with_fields(unsigned n)
@@ -366,6 +380,7 @@ int main(void)
         T(a_url_may_have_its_limit_and_no_byte_more),
         T(a_head_may_have_its_limit_and_no_more),
         T(endless_spaces_in_a_head_are_refused),
+        T(endless_framing_is_refused),
         T(a_hundred_fields_are_taken_and_one_more_is_refused),
         T(limits_come_from_the_configuration),
         T(a_body_at_its_limit_arrives_whole_in_pieces_and_in_chunks),
