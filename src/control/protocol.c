@@ -300,6 +300,8 @@ static void advance(struct iovec *iov, size_t n)
 {
     for (int i = 0; i < 2; i++) {
         size_t step = n < iov[i].iov_len ? n : iov[i].iov_len;
+        if (!step)
+            continue; /* no payload: no pointer to add to */
         iov[i].iov_base = (char *)iov[i].iov_base + step;
         iov[i].iov_len -= step;
         n -= step;
