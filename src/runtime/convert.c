@@ -240,12 +240,15 @@ static int hold_one(struct molt_process *p, const struct molt_conversion *conv,
     return is_held;
 }
 
+/* Whether a gone layout waits in the mail of @p, or @p waits in an old callback
+ * that may still send one. */
 static void check_mail(struct molt_process *p, const struct molt_conversion *conv,
                        struct blocker *blocker)
 {
     pthread_mutex_lock(&p->lock);
     const struct molt_type *gone = find_gone_mail(conv, p);
-    if (gone && atomic_load_explicit(&p->pid, memory_order_relaxed))
+    bool is_straggler = p->fiber && p->state == MOLT_PROCESS_SUSPENDED && !p->native;
+    if ((gone || is_straggler) && atomic_load_explicit(&p->pid, memory_order_relaxed))
         set_blocker(blocker, p, gone);
     pthread_mutex_unlock(&p->lock);
 }

@@ -112,11 +112,13 @@ void molt_runtime_reconcile(struct molt_runtime *rt);
 struct molt_conversion {
     struct molt_world *old_world, *new_world;
     size_t n_servers;
-    int *server_ids; /* whose state layout changes, through change[change_index] */
+    int *server_ids; /* whose state layout changes, through change[change_index];
+                        SIZE_MAX: there is no such change, nobody may have the state */
     size_t *change_indexes;
     size_t n_types;
     const struct molt_type **gone_types; /* message layouts that the new world can't
-                                            take: no mailbox may hold one */
+                                            take: no mailbox may hold one, and no callback
+                                            that could send one may be suspended */
 };
 
 struct molt_conversion_result {

@@ -95,7 +95,9 @@ static int compare_state(struct decide *d, int id, const struct molt_server_ref 
                "MOLT_CHANGE from the old layout: keep the layout, or write one",
                d->server_name(d->user, id), old->state_type->name, n,
                n == 1 ? " has it" : "es have it");
-    return 0;
+    /* Nobody has it now; if somebody is spawned before the switch, the hold
+     * finds that there is no such change, and the upgrade is refused. */
+    return n > 0 ? 0 : add_server(&d->out->conversion, id, SIZE_MAX);
 }
 
 static int compare_server(struct decide *d, int id)

@@ -116,14 +116,16 @@ static int run(struct molt_host *host, uint64_t stage, int deadline_ms,
     uint64_t t2 = molt_clock_ns();
     if (rc == 0) {
         rc = molt_stage_commit(host->code, stage, &r->world, err);
+        r->switch_ns = molt_clock_ns() - t2;
         if (rc < 0 && decision.needs_conversion)
             molt_runtime_unprepare(host->runtime, &decision.conversion);
-        else if (decision.needs_conversion)
+        else if (rc == 0 && decision.needs_conversion)
             molt_runtime_adopt(host->runtime, &decision.conversion, &r->conversion);
+        else if (rc == 0)
+            molt_runtime_reconcile(host->runtime);
     }
     r->check_ns = t1 - t0;
     r->wait_ns = t2 - t1;
-    r->switch_ns = molt_clock_ns() - t2;
     molt_decision_fini(&decision);
     return rc;
 }

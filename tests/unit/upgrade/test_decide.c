@@ -106,6 +106,7 @@ static void changed_state_without_a_change_is_refused_by_name(void **state)
     molt_decision_fini(&d);
 }
 
+/* But nobody may be spawned with it before the switch. */
 static void changed_state_that_nobody_has_is_fine(void **state)
 {
     (void)state;
@@ -114,6 +115,8 @@ static void changed_state_that_nobody_has_is_fine(void **state)
     make(&now, 2, &new_state, &next, NULL);
     struct molt_decision d = decide(&old, &now, 0);
     assert_false(d.is_refused);
+    assert_int_equal(d.conversion.n_servers, 1);
+    assert_true(d.conversion.change_indexes[0] == SIZE_MAX);
     molt_decision_fini(&d);
 }
 
