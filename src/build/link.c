@@ -72,6 +72,8 @@ static void add_options(const struct molt_run *run, struct molt_args *argv, bool
     }
     add_option(argv, by_driver, "--build-id=sha1");
     add_option(argv, by_driver, "--hash-style=gnu");
+    /* A driver asks for it by itself; without it no unwinder finds callers. */
+    add_option(argv, by_driver, "--eh-frame-hdr");
     molt_args_addf(argv, "%s--version-script=%s/cache/exports.map", by_driver ? "-Wl," : "",
                    molt_run_relative(run, run->builder->dir));
     for (size_t i = 0; i < sizeof(wrapped) / sizeof(*wrapped); i++)
