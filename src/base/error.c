@@ -33,10 +33,14 @@ const char *molt_error_text(int code)
     return "unknown error";
 }
 
-/* Show that a text was cut: its last bytes become "...". */
+/* Show that a text was cut: it ends in "...". Not inside a character, since
+ * half of one is no valid UTF-8 and has no place in JSON. */
 static void mark_cut(struct molt_error *err)
 {
-    memcpy(err->text + sizeof(err->text) - 4, "...", 4);
+    char *end = err->text + sizeof(err->text) - 4;
+    while (end > err->text && ((unsigned char)*end & 0xc0) == 0x80)
+        end--;
+    memcpy(end, "...", 4);
 }
 
 int molt_error_vset(struct molt_error *err, int code, const char *fmt, va_list ap)
