@@ -94,14 +94,18 @@ static int write_file(const char *path, int fd, struct molt_error *err)
     return rc;
 }
 
-/* The first of base.so, base.1.so, base.2.so ... that the loader doesn't know. */
+/* The first path that the loader doesn't know: base.so, base.1.so, base.2.so
+ * ... of the store's own files, base.<pid>-1.so ... for links to memfds, which
+ * never take a name that a file of the store could have. */
 static char *fresh_path(const struct molt_image_request *request)
 {
     char hex[MOLT_SHA256_HEX];
     molt_sha256_hex(request->digest, hex);
     for (unsigned i = 0; i < 100000; i++) {
-        char number[16] = "";
-        if (i > 0)
+        char number[32] = "";
+        if (request->is_sealed)
+            snprintf(number, sizeof(number), ".%d-%u", getpid(), i + 1);
+        else if (i > 0)
             snprintf(number, sizeof(number), ".%u", i);
         char *path;
         if (asprintf(&path, "%s/%s-%s%s.so", request->store, request->name, hex, number) < 0)

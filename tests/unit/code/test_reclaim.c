@@ -121,6 +121,11 @@ static void an_image_of_a_sealed_memfd_is_unmapped_and_its_link_removed(void **s
     char target[64] = "";
     assert_true(readlink(versions.path, target, sizeof target - 1) > 0);
     assert_non_null(strstr(target, "/fd/"));
+    /* The link doesn't stand where a file of the store would. */
+    char hex[MOLT_SHA256_HEX], path[256];
+    molt_sha256_hex(img.a1.meta->digest, hex);
+    snprintf(path, sizeof path, "%s/a-%s.so", fx.store, hex);
+    assert_string_not_equal(path, versions.path);
     fixture_swap(&img.a2);
     assert_int_equal(reclaim(), 1);
     assert_int_equal(access(versions.path, F_OK), -1);
