@@ -168,31 +168,23 @@ static void list_globals(struct molt_buf *buf, const struct molt_meta *meta)
         molt_buf_printf(buf, "%s%s", i ? ", " : "", meta->globals[i]);
 }
 
-/* The value of a mutable global would be lost, or exist twice. */
+/* The values of mutable globals would be lost. Who marked or removed all of
+ * them has said what shall become of the values; new ones lose nothing yet. */
 static void check_globals(struct planner *p, const struct molt_plan_step *step)
 {
     const struct molt_plan_running *r = find_running(p->in, step->meta->module);
-    if (!r || (!r->meta->n_globals && !step->meta->n_globals))
+    if (!r || !r->meta->n_globals || !step->meta->n_globals)
         return;
-    bool is_running = r->meta->n_globals > 0;
     struct molt_buf names = MOLT_BUF_INIT;
-    list_globals(&names, is_running ? r->meta : step->meta);
+    list_globals(&names, r->meta);
     struct molt_plan_refusal *refusal = add_refusal(p, step->meta->module, r->number);
-    if (refusal && is_running) {
+    if (refusal) {
         format(p, &refusal->what,
                "%s@%u has mutable globals (%s), whose values an upgrade would lose",
                step->meta->module, r->number, names.data ? names.data : "");
         format(p, &refusal->remedy,
-               "move them into a process's state, or mark them MOLT_FRESH if they may start "
-               "afresh; then restart the app once, since %s@%u is loaded without the mark",
-               step->meta->module, r->number);
-    } else if (refusal) {
-        format(p, &refusal->what,
-               "the new version has mutable globals (%s), whose values the next upgrade would lose",
-               names.data ? names.data : "");
-        format(p, &refusal->remedy,
-               "move them into a process's state, or mark them MOLT_FRESH if they may start afresh "
-               "in every version");
+               "mark them MOLT_FRESH if they may start anew in each version, or move them into a "
+               "process's state");
     }
     molt_buf_fini(&names);
 }
