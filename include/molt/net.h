@@ -24,7 +24,7 @@ extern "C" {
 
 #define MOLT_NET_READ 1u
 #define MOLT_NET_WRITE 2u
-#define MOLT_NET_HANGUP 4u
+#define MOLT_NET_HANGUP 4u /* the peer sends no more: read until 0, then finish */
 
 /* Non-blocking, close-on-exec TCP listener on @address ("127.0.0.1", "::1",
  * "*"); @port 0 takes a free one, see molt_net_port(). SO_REUSEADDR. Returns

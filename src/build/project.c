@@ -139,8 +139,9 @@ static int module_add(struct scan *s, const char *name, struct molt_args *source
                       const char *header, const char *libs)
 {
     struct molt_project *p = s->project;
-    struct molt_project_module *all = realloc(p->modules, (p->n_modules + 1) * sizeof(*p->modules));
-    if (!all || sources->is_failed)
+    struct molt_project_module *all =
+        sources->is_failed ? NULL : realloc(p->modules, (p->n_modules + 1) * sizeof(*p->modules));
+    if (!all)
         return no_memory(s->err);
     p->modules = all;
     struct molt_project_module *m = &all[p->n_modules++];

@@ -147,7 +147,7 @@ int molt_run_flags(struct molt_run *run, const struct molt_project_module *modul
         return molt_error_set(run->err, MOLT_EFORMAT,
                               "molt.conf: a quote isn't closed in `cflags` or `cflags.%s`",
                               module->name);
-    struct molt_args own = {.v = out->v + n, .n = out->n - n};
+    struct molt_args own = {.v = out->v ? out->v + n : NULL, .n = out->n - n};
     if (!has_optimisation(&own))
         molt_args_add(out, b->is_dev ? "-O0" : "-O2");
     needed_flags(b, out);

@@ -92,9 +92,9 @@ int molt_runtime_new(const struct molt_runtime_config *config, struct molt_runti
         rt->config.stack_bytes = STACK_MIN;
     int rc = init_parts(rt);
     if (rc < 0) {
+        unsigned workers = rt->config.workers;
         molt_runtime_free(rt);
-        return molt_error_set(err, rc, "can't set up %u workers: %s", rt->config.workers,
-                              molt_error_text(rc));
+        return molt_error_set(err, rc, "can't set up %u workers: %s", workers, molt_error_text(rc));
     }
     molt_runtime_catch_failed_calls();
     *ret = rt;

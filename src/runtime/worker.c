@@ -146,7 +146,7 @@ static unsigned readiness(uint32_t events)
         ready |= MOLT_NET_READ;
     if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
         ready |= MOLT_NET_WRITE;
-    if (events & (EPOLLHUP | EPOLLERR))
+    if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
         ready |= MOLT_NET_HANGUP;
     return ready;
 }
