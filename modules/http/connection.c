@@ -173,7 +173,7 @@ static int go_on(struct http_connection *c)
 static int on_ready(struct http_connection *c, int fd, unsigned events)
 {
     (void)fd;
-    (void)events;
+    c->is_hangup |= (events & MOLT_NET_HANGUP) != 0;
     return go_on(c);
 }
 

@@ -31,6 +31,7 @@ struct http_accepted {
 struct http_connection {
     int fd;
     uint8_t is_eof;       /* the client will send no more */
+    uint8_t is_hangup;    /* so the socket says; is_eof follows when all is read */
     uint8_t is_closing;   /* serve no more: close once the output is out */
     uint8_t is_refusing;  /* closing with input unread: linger first */
     uint8_t is_lingering; /* output is out and ended: discard input for a while */

@@ -161,9 +161,12 @@ int molt_http_turn_fill(struct http_turn *t)
         t->conn->is_eof = 1;
         return 0;
     }
+    bool is_short = (size_t)n < in->cap - in->len;
     in->len += (size_t)n;
     t->moved += (size_t)n;
-    return 1;
+    /* A short count empties the socket, and what comes later is reported anew;
+     * but an end that was reported already has to be read. */
+    return !is_short || t->conn->is_hangup;
 }
 
 /* ---- answering ----------------------------------------------------------- */

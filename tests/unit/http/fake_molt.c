@@ -451,7 +451,7 @@ void molt_fake_send_text(int fd, const char *text)
 void molt_fake_shutdown(int fd)
 {
     peer_of(fd)->is_eof = true;
-    signal_process(peer_of(fd), MOLT_NET_READ); /* half-closed is no hangup */
+    signal_process(peer_of(fd), MOLT_NET_READ | MOLT_NET_HANGUP); /* as half-closing does */
 }
 
 void molt_fake_send_and_shutdown(int fd, const char *text)
