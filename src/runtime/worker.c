@@ -168,6 +168,8 @@ static void poll_events(struct molt_worker *w, int timeout_ms)
 {
     struct epoll_event events[EVENTS_MAX];
     int n = epoll_wait(w->epoll, events, EVENTS_MAX, timeout_ms);
+    /* Awake: whom the events below wake needs no eventfd. */
+    atomic_store(&w->is_asleep, false);
     for (int i = 0; i < n; i++) {
         if (events[i].data.u64) {
             note_ready(w, events[i].data.u64, events[i].events);
