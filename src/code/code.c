@@ -56,6 +56,8 @@ int molt_code_new(const struct molt_code_config *config, struct molt_code **ret,
     code->user = config->user;
     /* Absolute, because gdb, perf and the loader know images by it. */
     code->store = realpath(config->store, NULL);
+    if (code->store && code->is_sealed)
+        molt_store_sweep(code->store);
     struct molt_world *first = molt_world_empty(code);
     if (!code->store || !first || molt_types_new(&code->types) < 0) {
         molt_world_free(first);

@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: The molt authors */
 #include "code/store.h"
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -187,4 +188,19 @@ void molt_store_withdraw(struct molt_image *image)
     image->fd = -1;
     free(image->path);
     image->path = NULL;
+}
+
+void molt_store_sweep(const char *store)
+{
+    DIR *dir = opendir(store);
+    const struct dirent *entry;
+    while (dir && (entry = readdir(dir))) {
+        struct stat st;
+        bool is_link = fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+                       S_ISLNK(st.st_mode);
+        if (is_link && fstatat(dirfd(dir), entry->d_name, &st, 0) < 0 && errno == ENOENT)
+            unlinkat(dirfd(dir), entry->d_name, 0);
+    }
+    if (dir)
+        closedir(dir);
 }

@@ -21,4 +21,8 @@ int molt_store_publish(const struct molt_image_request *request, struct molt_ima
  * stay, for gdb, perf and core files; copies and links go. */
 void molt_store_withdraw(struct molt_image *image);
 
+/* Remove the links that hosts left in @store when they ended: those that lead
+ * nowhere. */
+void molt_store_sweep(const char *store);
+
 #endif

@@ -132,6 +132,27 @@ static void an_image_of_a_sealed_memfd_is_unmapped_and_its_link_removed(void **s
     assert_int_equal(fixture_ask(A_F), 2);
 }
 
+static void links_that_a_dead_host_left_are_swept(void **state)
+{
+    (void)state;
+    char dead[256], live[256], file[256];
+    snprintf(dead, sizeof dead, "%s/a-00.99999-1.so", fx.store);
+    snprintf(live, sizeof live, "%s/a-00.1-1.so", fx.store);
+    snprintf(file, sizeof file, "%s/a-00.so", fx.store);
+    assert_int_equal(symlink("/proc/0/fd/3", dead), 0);
+    assert_int_equal(symlink("/proc/self/exe", live), 0);
+    fclose(fopen(file, "we"));
+    struct molt_code_config config = {.store = fx.store, .is_sealed = true};
+    struct molt_code *code;
+    assert_int_equal(molt_code_new(&config, &code, &fx.err), 0);
+    assert_int_equal(faccessat(AT_FDCWD, dead, F_OK, AT_SYMLINK_NOFOLLOW), -1);
+    assert_int_equal(faccessat(AT_FDCWD, live, F_OK, AT_SYMLINK_NOFOLLOW), 0);
+    assert_int_equal(access(file, F_OK), 0);
+    molt_code_free(code);
+    unlink(live);
+    unlink(file);
+}
+
 /* The mapping at @at, as /proc/self/maps shows it. */
 static void describe(const void *at, char *perms)
 {
@@ -398,6 +419,8 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         TEST(an_old_image_is_unmapped),
+        cmocka_unit_test_setup_teardown(links_that_a_dead_host_left_are_swept, fixture_open,
+                                        fixture_close),
         cmocka_unit_test_setup_teardown(an_image_of_a_sealed_memfd_is_unmapped_and_its_link_removed,
                                         fixture_open_sealed, fixture_close),
         TEST(the_range_of_an_unloaded_image_stays_without_access),
