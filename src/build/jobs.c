@@ -12,8 +12,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
 void molt_job_init(struct molt_job *job)
 {
     *job = (struct molt_job){.status = -1, .fds = {-1, -1}};

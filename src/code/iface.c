@@ -127,21 +127,22 @@ static int new_slot(const struct molt_interface_entry *entry, uint32_t *ret, str
     uint32_t index = (uint32_t)registry.n;
     if (index % MOLT_SLOTS_PER_PAGE == 0)
         molt_thunk_outside_fill(index, index + MOLT_SLOTS_PER_PAGE);
-    struct slot slot = {
+    struct slot *slot = &registry.slots[index]; /* nobody's until registry.n counts it */
+    *slot = (struct slot){
         .module = strdup(entry->module),
         .name = strdup(entry->name),
         .sig = entry->sig,
         .thunk = entry->thunk,
     };
-    if (!slot.module || !slot.name || asprintf(&slot.label, "%s:%s", slot.module, slot.name) < 0) {
-        free(slot.module);
-        free(slot.name);
+    if (!slot->module || !slot->name ||
+        asprintf(&slot->label, "%s:%s", slot->module, slot->name) < 0) {
+        free(slot->module);
+        free(slot->name);
         return molt_error_set(err, MOLT_ENOMEM, "out of memory");
     }
-    uint32_t *bucket = &registry.buckets[bucket_of(slot.module, slot.name, slot.sig)];
-    slot.next = *bucket;
-    registry.slots[index] = slot;
-    molt_thunk_describe(index, slot.label, 0);
+    uint32_t *bucket = &registry.buckets[bucket_of(slot->module, slot->name, slot->sig)];
+    slot->next = *bucket;
+    molt_thunk_describe(index, slot->label, 0);
     *bucket = index + 1;
     registry.n++;
     *ret = index;

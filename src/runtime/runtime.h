@@ -150,10 +150,6 @@ void molt_runtime_adopt(struct molt_runtime *rt, const struct molt_conversion *c
 /* Before the commit, on failure: drop what was prepared, let go. Idempotent. */
 void molt_runtime_unprepare(struct molt_runtime *rt, const struct molt_conversion *conv);
 
-/* For molt_thread_register(). */
-int molt_runtime_thread_register(struct molt_runtime *rt, const char *name,
-                                 struct molt_thread **ret);
-
 /* Live processes of a server id; for refusing a delete. */
 size_t molt_runtime_count(struct molt_runtime *rt, int server_id);
 

@@ -35,8 +35,8 @@ struct look {
     const struct molt_range *ranges;
     size_t n_ranges;
     void (*found)(struct look *look, size_t range, const char *where);
-    const char *owner; /* "process 12 'counter'" */
-    molt_pid holder;   /* the same, or 0 */
+    char owner[128]; /* "process 12 'counter'" */
+    molt_pid holder; /* the same, or 0 */
     molt_pin_fn *report;
     void *report_user;
     struct molt_scan *scan;
@@ -165,9 +165,7 @@ static int look_at_slot(struct look *look, struct molt_process *p)
     bool is_held = p->is_held;
     if (pid && (is_held ||
                 molt_process_claim_wait(p, pid, molt_clock_ns() + (uint64_t)CLAIM_MS * 1000000))) {
-        char label[128];
-        molt_process_label_locked(p, label, sizeof(label));
-        look->owner = label;
+        molt_process_label_locked(p, look->owner, sizeof(look->owner));
         look->holder = pid;
         look_at_mail(look, p);
         pthread_mutex_unlock(&p->lock);
@@ -187,7 +185,7 @@ static void look_at_threads(struct look *look, struct molt_runtime *rt)
     pthread_mutex_lock(&rt->threads_lock);
     for (struct molt_thread *t = rt->threads; t; t = t->next) {
         pthread_mutex_lock(&t->lock);
-        look->owner = t->participant.name;
+        snprintf(look->owner, sizeof(look->owner), "%s", t->participant.name);
         look->holder = 0;
         look_at_list(look, &t->runner.owner.blocks, "pending ");
         pthread_mutex_unlock(&t->lock);

@@ -131,15 +131,14 @@ static bool points_to_char(const struct molt_graph *g, uint32_t type)
 
 /* ---- functions of the table --------------------------------------------- */
 
-/* An export of another module as a handler: its type is its anchor's. */
-static int imported_callee(struct behaviour *b, const Elf64_Sym *sym, struct callee *ret,
-                           struct molt_error *err)
+/* A handler that another module exports could change without this one. */
+static int refuse_import(const struct behaviour *b, const Elf64_Sym *sym, struct molt_error *err)
 {
-    const char *name = molt_elf_symbol_name(&b->image->elf.dynsym, sym);
     return molt_rule_break_with(err, MOLT_RULE_HANDLER,
                                 "write a function in this module that calls it",
                                 "%s behaviour %s uses %.200s, which another module defines",
-                                b->place, b->name, (ret->name = name));
+                                b->place, b->name,
+                                molt_elf_symbol_name(&b->image->elf.dynsym, sym));
 }
 
 /* The function at @offset of the table; *ret_is_set false: there is none. */
@@ -147,6 +146,8 @@ static int read_callee(struct behaviour *b, size_t offset, struct callee *ret, b
                        struct molt_error *err)
 {
     struct molt_elf_word word;
+    *ret = (struct callee){.name = "?"};
+    *ret_is_set = false;
     int rc = read_word(b, offset, &word, err);
     if (rc < 0)
         return rc;
@@ -154,7 +155,7 @@ static int read_callee(struct behaviour *b, size_t offset, struct callee *ret, b
     if (!*ret_is_set)
         return 0;
     if (word.sym)
-        return imported_callee(b, word.sym, ret, err);
+        return refuse_import(b, word.sym, err);
     const struct molt_debug_fn *fn = molt_debug_fn_at(&b->image->debug, word.addr);
     if (!fn)
         return molt_rule_break(err, MOLT_RULE_HANDLER,
@@ -353,7 +354,7 @@ static int check_handlers(struct behaviour *b, struct molt_error *err)
         if (kind > MOLT_HANDLER_CAST || meta->n_handlers != i)
             return molt_rule_break(err, MOLT_RULE_BEHAVIOUR, "%s has a gap in its handlers",
                                    b->name);
-        uint32_t type;
+        uint32_t type = MOLT_TYPE_NONE;
         int rc = check_handler(b, at, kind, &type, err);
         if (rc < 0)
             return rc;

@@ -262,7 +262,7 @@ static int parse_body(const char *body, size_t len, json_t **ret, struct molt_er
 {
     json_error_t why;
     *ret = len ? json_loadb(body, len, JSON_REJECT_DUPLICATES, &why) : json_object();
-    if (*ret && json_is_object(*ret))
+    if (json_is_object(*ret))
         return 0;
     json_decref(*ret);
     return molt_error_set(err, MOLT_EINVAL, "the request's body is not a JSON object");

@@ -9,8 +9,14 @@
 #ifndef MOLT_TESTS_CELL_H
 #define MOLT_TESTS_CELL_H
 
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
 
 #include "base/clock.h"
 
