@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+/* What builds, but would lose something, is refused with the way out, and what
+ * ran goes on. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "system/app.h"
+
+static void assert_counts(struct test_app *app, const char *body)
+{
+    struct test_client client;
+    test_client_open(&client, app->port);
+    assert_string_equal(test_client_get(&client, "/count"), body);
+    test_client_close(&client);
+}
+
+static void a_state_of_another_layout_is_refused_by_field(void **state)
+{
+    struct test_app *app = *state;
+    assert_counts(app, "1\n");
+    test_app_edit(app, "src/counter.c", "    long n;\n};\nstruct next",
+                  "    int calls;\n    long n;\n};\nstruct next");
+    test_app_await(app, "the state of server counter changed its layout");
+    test_app_await(app, "calls");
+    test_app_await(app, "MOLT_CHANGE(struct counter_v1, from_v1)");
+    assert_counts(app, "2\n");
+}
+
+static void a_failing_change_is_refused_and_the_state_stays(void **state)
+{
+    struct test_app *app = *state;
+    test_app_edit(app, "src/counter.c", "static int init(",
+                  "struct counter_v1 {\n    long n;\n};\n"
+                  "static int from_v1(const struct counter_v1 *old, struct counter *now)\n"
+                  "{\n    now->n = old->n;\n    return MOLT_EINVAL;\n}\n"
+                  "static int init(");
+    test_app_await(app, "the state of server counter changed its layout");
+    test_app_edit(app, "src/counter.c", ".on = {",
+                  ".change = {MOLT_CHANGE(struct counter_v1, from_v1)}, .on = {");
+    test_app_await(app, "refused, nothing changed");
+    assert_counts(app, "3\n");
+}
+
+static void a_state_moves_with_its_change(void **state)
+{
+    struct test_app *app = *state;
+    test_app_edit(app, "src/counter.c", "return MOLT_EINVAL;", "return 0;");
+    assert_non_null(strstr(test_app_await(app, "counter@1 -> "), "1 process moved"));
+    assert_counts(app, "4\n");
+    test_app_edit(app, "src/counter.c", "t->n = c->n += m->by;",
+                  "c->calls++;\n    t->n = 100 * c->calls + (c->n += m->by);");
+    test_app_await(app, " -> ");
+    assert_counts(app, "105\n");
+}
+
+static void a_mutable_global_is_refused_with_its_remedy(void **state)
+{
+    struct test_app *app = *state;
+    test_app_edit(app, "src/hello.c", "static int hello(",
+                  "static int hits = 1;\nstatic int hello(");
+    test_app_edit(app, "src/hello.c", "\"Hello\\n\"", "\"Hello %d\\n\", hits++");
+    test_app_await(app, "mutable globals (hello.c:hits)");
+    test_app_await(app, "MOLT_FRESH");
+    assert_counts(app, "206\n");
+}
+
+static void marked_as_fresh_it_starts_anew_in_each_version(void **state)
+{
+    struct test_app *app = *state;
+    struct test_client client;
+    test_client_open(&client, app->port);
+    test_app_edit(app, "src/hello.c", "static int hits", "static MOLT_FRESH int hits");
+    test_app_await(app, "hello@1 -> 2");
+    assert_string_equal(test_client_get(&client, "/"), "Hello 1\n");
+    assert_string_equal(test_client_get(&client, "/"), "Hello 2\n");
+    test_app_edit(app, "src/hello.c", "\"Hello %d", "\"Hallo %d");
+    test_app_await(app, "hello@2 -> 3");
+    assert_string_equal(test_client_get(&client, "/"), "Hallo 1\n");
+    test_client_close(&client);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_state_of_another_layout_is_refused_by_field),
+        cmocka_unit_test(a_failing_change_is_refused_and_the_state_stays),
+        cmocka_unit_test(a_state_moves_with_its_change),
+        cmocka_unit_test(a_mutable_global_is_refused_with_its_remedy),
+        cmocka_unit_test(marked_as_fresh_it_starts_anew_in_each_version),
+    };
+    return cmocka_run_group_tests_name("what would lose something", tests, test_app_setup,
+                                       test_app_teardown);
+}
