@@ -14,6 +14,7 @@ struct check {
     const struct molt_project_module *module;
     struct molt_args defined;   /* own exports that are there */
     struct molt_args undefined; /* names that nothing provides */
+    bool reports_foreign;
 };
 
 /* Line of the word @name in @file; 0 if it isn't there. */
@@ -93,7 +94,7 @@ static void symbol(void *user, const struct molt_elf_symbol *s)
         return;
     if (strcmp(module, c->module->name) == 0)
         molt_args_add(&c->defined, name);
-    else
+    else if (c->reports_foreign)
         foreign(c, module, name);
 }
 
@@ -106,8 +107,9 @@ static void check_missing(struct check *c)
             continue;
         molt_run_error(c->run, molt_run_relative(c->run, c->module->header),
                        line_of(c->module->header, name),
-                       "%s() is declared here, but no file of module %s defines it; define "
-                       "it, or remove the declaration",
+                       "%s() is declared here, but no file of module %s that includes this header "
+                       "defines it; define it, include the header where it is defined, or remove "
+                       "the declaration",
                        name, c->module->name);
         c->run->result->code = MOLT_ELINK;
     }
@@ -179,22 +181,45 @@ static int report_undefined(struct check *c, const struct molt_args *link)
     return rc;
 }
 
-int molt_run_check(struct molt_run *run, const struct molt_project_module *module,
-                   const void *bytes, size_t len, const struct molt_args *link)
+/* Look at the names of @c's module in the linker's output. */
+static int look(struct check *c, const void *bytes, size_t len)
 {
-    struct check c = {.run = run, .module = module};
-    int rc = molt_elf_symbols(bytes, len, symbol, &c);
+    int rc = molt_elf_symbols(bytes, len, symbol, c);
     if (rc == MOLT_EFORMAT)
-        molt_error_set(run->err, rc, "the linker's output for module %s can't be read",
-                       module->name);
-    else if (rc < 0 || c.defined.is_failed || c.undefined.is_failed)
-        rc = molt_error_set(run->err, MOLT_ENOMEM, "out of memory");
+        return molt_error_set(c->run->err, rc, "the linker's output for module %s can't be read",
+                              c->module->name);
+    if (rc < 0 || c->defined.is_failed || c->undefined.is_failed)
+        return molt_error_set(c->run->err, MOLT_ENOMEM, "out of memory");
+    return 0;
+}
+
+static void fini(struct check *c)
+{
+    molt_args_fini(&c->defined);
+    molt_args_fini(&c->undefined);
+}
+
+int molt_run_check_defined(struct molt_run *run, const struct molt_project_module *module,
+                           const void *bytes, size_t len)
+{
+    struct check c = {.run = run, .module = module, .reports_foreign = true};
+    int rc = look(&c, bytes, len);
     if (rc == 0)
         check_missing(&c);
+    fini(&c);
+    return rc;
+}
+
+int molt_run_check_undefined(struct molt_run *run, const struct molt_project_module *module,
+                             const void *bytes, size_t len, const struct molt_args *link)
+{
+    struct check c = {.run = run, .module = module};
     /* With a sanitizer its library takes names over, without versions. */
-    if (rc == 0 && c.undefined.n && !run->builder->sanitizer)
+    if (run->builder->sanitizer)
+        return 0;
+    int rc = look(&c, bytes, len);
+    if (rc == 0 && c.undefined.n)
         rc = report_undefined(&c, link);
-    molt_args_fini(&c.defined);
-    molt_args_fini(&c.undefined);
+    fini(&c);
     return rc;
 }

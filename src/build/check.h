@@ -11,10 +11,15 @@
 
 #include "build/builder.h"
 
-/* Check the image of @module in @bytes; what is wrong becomes diagnostics of
- * @run, and result->code MOLT_ELINK. @link is the command that linked it,
+/* Does the image of @module in @bytes define all that its header declares, and
+ * nothing of others? What is wrong becomes diagnostics of @run, and
+ * result->code MOLT_ELINK. */
+int molt_run_check_defined(struct molt_run *run, const struct molt_project_module *module,
+                           const void *bytes, size_t len);
+
+/* Is every name that it uses found? @link is the command that linked it,
  * repeated to find out where a missing name is used. */
-int molt_run_check(struct molt_run *run, const struct molt_project_module *module,
-                   const void *bytes, size_t len, const struct molt_args *link);
+int molt_run_check_undefined(struct molt_run *run, const struct molt_project_module *module,
+                             const void *bytes, size_t len, const struct molt_args *link);
 
 #endif

@@ -275,6 +275,9 @@ static int publish(struct molt_run *run, struct work *w)
     return 0;
 }
 
+/* Rules of images come before undefined names: what a rule forbids (imported
+ * data, atexit, thread-locals) is often an undefined name, too, and the rule
+ * has the better remedy. */
 static int read_image(struct molt_run *run, struct work *w, const struct molt_buf *bytes)
 {
     struct molt_image_options options = {.module = w->module->name,
@@ -284,6 +287,11 @@ static int read_image(struct molt_run *run, struct work *w, const struct molt_bu
                                          .headers = w->headers};
     struct molt_error why = {0};
     int rc = molt_image_read(bytes->data, bytes->len, &options, &w->fresh->meta, &why);
+    if (rc == 0 || rc == MOLT_ELINK) {
+        int code = molt_run_check_undefined(run, w->module, bytes->data, bytes->len, &w->job.argv);
+        if (code < 0 || run->result->code != 0)
+            return code;
+    }
     if (rc == MOLT_EREFUSED || rc == MOLT_EFORMAT || rc == MOLT_ELINK) {
         molt_run_error(run, molt_run_relative(run, w->module->sources[0]), 0, "%s", why.text);
         run->result->code = rc == MOLT_ELINK ? MOLT_ELINK : MOLT_EREFUSED;
@@ -309,7 +317,7 @@ static int linked(struct molt_run *run, struct work *w)
     struct molt_buf bytes = MOLT_BUF_INIT;
     int rc = molt_file_read(w->temp, &bytes, run->err);
     if (rc == 0)
-        rc = molt_run_check(run, w->module, bytes.data, bytes.len, &w->job.argv);
+        rc = molt_run_check_defined(run, w->module, bytes.data, bytes.len);
     if (rc == 0 && run->result->code == 0)
         rc = read_image(run, w, &bytes);
     molt_buf_fini(&bytes);
