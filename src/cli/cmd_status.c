@@ -21,6 +21,25 @@ static void print_stats(struct molt_out *out, json_t *stats)
                   (unsigned long long)molt_show_number(stats, "restarts"));
 }
 
+/* The upper bound of the highest bucket in use, in nanoseconds; 0: none. */
+static uint64_t longest(json_t *stats, const char *key)
+{
+    json_t *list = json_object_get(stats, key);
+    size_t n = json_array_size(list);
+    return n ? molt_show_number(json_array_get(list, n - 1), "below_ns") : 0;
+}
+
+static void print_stops(struct molt_out *out, json_t *stats)
+{
+    uint64_t thread = longest(stats, "stopped_threads");
+    uint64_t process = longest(stats, "stopped_processes");
+    if (thread || process)
+        molt_out_line(
+            out, MOLT_TONE_PLAIN, "status",
+            "  longest stop by an upgrade: a thread below %.1f us, a process below %.1f us",
+            (double)thread / 1000, (double)process / 1000);
+}
+
 static void print(struct molt_out *out, json_t *doc)
 {
     const char *state = molt_show_text(doc, "state"), *url = molt_show_text(doc, "url");
@@ -37,6 +56,8 @@ static void print(struct molt_out *out, json_t *doc)
     json_t *stats = json_object_get(doc, "stats"), *problem = json_object_get(doc, "problem");
     if (json_is_object(stats))
         print_stats(out, stats);
+    if (json_is_object(stats))
+        print_stops(out, stats);
     if (*molt_show_text(doc, "last"))
         molt_out_line(out, MOLT_TONE_PLAIN, "status", "  last: %s", molt_show_text(doc, "last"));
     if (json_is_object(problem))

@@ -12,8 +12,6 @@
 #include "code/store.h"
 #include "code/table.h"
 
-#define WORLDS_MAX_DEFAULT 8
-
 static int init_sync(struct molt_code *code)
 {
     pthread_condattr_t attr;
@@ -48,7 +46,7 @@ int molt_code_new(const struct molt_code_config *config, struct molt_code **ret,
         free(code);
         return molt_error_set(err, MOLT_ENOMEM, "out of memory");
     }
-    code->worlds_max = config->worlds_max ? config->worlds_max : WORLDS_MAX_DEFAULT;
+    code->worlds_max = config->worlds_max ? config->worlds_max : MOLT_WORLDS_MAX;
     code->is_sealed = config->is_sealed;
     code->sink = config->sink;
     code->on_idle_world = config->on_idle_world;

@@ -31,8 +31,10 @@
 #include <molt/error.h>
 
 #include "base/log.h"
+#include "base/stops.h"
 #include "code/meta.h"
 #include "code/type.h"
+#include "port/limits.h"
 #include "port/thunk.h"
 
 struct molt_code;
@@ -50,7 +52,8 @@ struct molt_server_ref {
     size_t n_handlers, n_changes;
 };
 
-#define MOLT_SERVERS_MAX 1024 /* server names ever used in one host */
+#define MOLT_SERVERS_MAX MOLT_LIMIT(1024, 16) /* server names ever used in one host */
+#define MOLT_WORLDS_MAX MOLT_LIMIT(8, 3)      /* that callbacks may be in at once */
 
 /* A world. Immutable once published but for the reference count and for stubs
  * written into slots that no thunk uses yet. */
@@ -84,7 +87,7 @@ struct molt_participant {
 
 struct molt_code_config {
     const char *store;   /* folder of images; copied */
-    unsigned worlds_max; /* 0: 8 */
+    unsigned worlds_max; /* 0: MOLT_WORLDS_MAX */
     bool is_sealed;      /* map from sealed memfds */
     struct molt_sink sink;
     /* Called (any thread, no lock held) when something may have become
@@ -122,7 +125,7 @@ static inline struct molt_world *molt_participant_boundary(struct molt_participa
      * somebody waits for compares unequal and takes the slow path. */
     struct molt_world *now = atomic_load_explicit(current, memory_order_acquire);
     struct molt_world *mine = atomic_load_explicit(&p->world, memory_order_relaxed);
-    if (__builtin_expect(now == mine, 1))
+    if (__builtin_expect(now == mine, 1) && !MOLT_IS_HOSTILE)
         return now;
     return molt_participant_advance(p);
 }
@@ -140,6 +143,10 @@ void molt_participant_return(struct molt_participant *p);
  * holds it. */
 void molt_world_hold(struct molt_world *world);
 void molt_world_release(struct molt_world *world);
+
+/* How long upgrades stopped threads and processes; owned by the table. The
+ * runtime adds the processes. */
+struct molt_stops *molt_code_stops(struct molt_code *code);
 
 /* ---- lookups, from inside a world -------------------------------------- */
 

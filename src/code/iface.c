@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "code/table.h"
+#include "port/limits.h"
 
 #define BUCKETS 4096u
 
@@ -110,7 +111,7 @@ static int reserve_slot(struct molt_error *err)
                               MOLT_SLOTS_MAX);
     if (registry.n < registry.cap)
         return 0;
-    size_t cap = registry.cap ? 2 * registry.cap : 256;
+    size_t cap = registry.cap ? 2 * registry.cap : MOLT_LIMIT(256, 1);
     struct slot *slots = realloc(registry.slots, cap * sizeof(*slots));
     if (!slots)
         return molt_error_set(err, MOLT_ENOMEM, "out of memory");

@@ -23,6 +23,7 @@
 
 #include "base/clock.h"
 #include "code/table.h"
+#include "port/limits.h"
 
 void molt_code_join(struct molt_code *code, struct molt_participant *p, const char *name,
                     bool is_foreign)
@@ -52,6 +53,11 @@ _Atomic(struct molt_world *) *molt_code_current_cell(struct molt_code *code)
     return &code->current;
 }
 
+struct molt_stops *molt_code_stops(struct molt_code *code)
+{
+    return &code->stops;
+}
+
 static void notify_idle(struct molt_code *code)
 {
     if (code->on_idle_world)
@@ -76,12 +82,17 @@ static void announce(struct molt_participant *p, struct molt_world *world)
 
 struct molt_world *molt_participant_advance(struct molt_participant *p)
 {
-    struct molt_world *world;
+    struct molt_world *world, *before = molt_announced(p);
+    uint64_t start = before ? molt_clock_ns() : 0;
     atomic_store_explicit(&p->thread, (unsigned long)pthread_self(), memory_order_relaxed);
     do {
         world = atomic_load(&p->code->current);
+        molt_hostile_gap();
         announce(p, world);
+        molt_hostile_gap();
     } while (world != atomic_load(&p->code->current));
+    if (before && before != world)
+        molt_stops_add(p->code->stops.threads, molt_clock_ns() - start);
     molt_world = world->table;
     return world;
 }
@@ -117,6 +128,7 @@ void molt_world_release(struct molt_world *world)
     /* Seq_cst: pairs with molt_world_is_owned(). The world may be freed from
      * here on. */
     bool is_current = atomic_load(&code->current) == world;
+    molt_hostile_gap();
     if (atomic_fetch_sub(&world->n_holds, 1) == 1 && !is_current)
         notify_idle(code);
 }
@@ -129,6 +141,7 @@ static bool request_boundary(struct molt_participant *p)
         if (!world)
             return false;
         struct molt_world *marked = (struct molt_world *)((uintptr_t)world | 1);
+        molt_hostile_gap();
         if (atomic_compare_exchange_weak(&p->world, &world, marked))
             return true;
     }

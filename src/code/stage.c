@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "code/table.h"
+#include "port/limits.h"
 
 static struct molt_stage *find_stage(struct molt_code *code, uint64_t id, struct molt_error *err)
 {
@@ -87,7 +88,7 @@ static int check_open(const struct molt_stage *stage, const char *module, struct
 static struct molt_stage_item *add_item(struct molt_stage *stage, const char *module)
 {
     if (stage->n_items == stage->cap_items) {
-        size_t cap = stage->cap_items ? 2 * stage->cap_items : 8;
+        size_t cap = stage->cap_items ? 2 * stage->cap_items : MOLT_LIMIT(8, 1);
         struct molt_stage_item *items = realloc(stage->items, cap * sizeof(*items));
         if (!items)
             return NULL;
@@ -336,6 +337,7 @@ int molt_stage_commit(struct molt_code *code, uint64_t id, uint64_t *ret_world_i
         /* The switch. Seq_cst: pairs with molt_participant_advance(); the
          * release half with the acquire of every boundary. */
         atomic_store(&code->current, world);
+        molt_hostile_gap();
     }
     pthread_mutex_unlock(&code->lock);
     if (rc == 0 && code->on_idle_world)

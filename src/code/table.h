@@ -13,6 +13,7 @@
 
 #include "code/code.h"
 #include "code/image.h"
+#include "port/limits.h"
 
 /* One build of a module inside this host. */
 struct molt_version {
@@ -39,7 +40,8 @@ struct molt_version {
     struct molt_version *next; /* in molt_code.versions */
 };
 
-#define MOLT_SERVER_BUCKETS 2048u
+/* More than names, so that a search finds an end. */
+#define MOLT_SERVER_BUCKETS MOLT_LIMIT(2048u, MOLT_SERVERS_MAX + 1u)
 
 /* A range of addresses and whose it is, for crash reports: read by signal
  * handlers, hence atomics and no locks. */
@@ -49,9 +51,10 @@ struct molt_code_span {
     struct molt_version *version; /* a tombstone once unloaded */
 };
 
-/* Unloaded ranges that stay reserved; the oldest gives way. */
-#define MOLT_SPANS_MAX 2048u
-#define MOLT_RESERVED_MAX 1024u
+/* Images with a range, and of these the unloaded ones whose ranges stay
+ * reserved; the oldest gives way. */
+#define MOLT_SPANS_MAX MOLT_LIMIT(2048u, 16u)
+#define MOLT_RESERVED_MAX MOLT_LIMIT(1024u, 2u)
 
 enum molt_item_kind { MOLT_ITEM_PUT, MOLT_ITEM_KEEP, MOLT_ITEM_DELETE };
 
@@ -82,6 +85,7 @@ struct molt_code {
     void (*on_unloaded)(void *user, const char *, unsigned, uint64_t);
     void *user;
 
+    struct molt_stops stops;
     _Atomic(struct molt_world *) current;
     struct molt_world *worlds; /* all live ones, newest first */
     uint64_t last_world_id;

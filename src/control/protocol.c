@@ -13,8 +13,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "port/limits.h"
 
-#define CHUNK 65536u
+#define CHUNK MOLT_LIMIT(65536u, 64u)
 #define FDS_MAX 16 /* descriptors that arrived ahead of their frames */
 #define STALL_MS 30000
 

@@ -73,7 +73,8 @@ enum molt_frame_type {
  * process: u64 pid, str name, str server, str version ("" or "m@n"), u64 world,
  *     u32 state, str waiting_for, u64 mailbox, u64 bytes, u64 callbacks, u64 parent
  * stats: u64 processes, workers, stacks, callbacks, messages, crashes,
- *     restarts, u64 rss_bytes, u64 uptime_ms */
+ *     restarts, u64 rss_bytes, u64 uptime_ms, 40 u64 stopped_threads, 40 u64
+ *     stopped_processes (base/stops.h) */
 
 struct molt_frame {
     uint32_t type;

@@ -258,6 +258,10 @@ int molt_record_get_stats(const void *bytes, size_t len, struct molt_stats_recor
                                 &s.crashes,   &s.restarts, &s.rss_bytes, &s.uptime_ms};
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
         *fields[i] = molt_reader_u64(&r);
+    for (size_t i = 0; i < MOLT_STOP_BUCKETS; i++)
+        s.stopped_threads[i] = molt_reader_u64(&r);
+    for (size_t i = 0; i < MOLT_STOP_BUCKETS; i++)
+        s.stopped_processes[i] = molt_reader_u64(&r);
     if (r.is_failed || !molt_reader_at_end(&r))
         return MOLT_EFORMAT;
     *ret = s;

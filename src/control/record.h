@@ -18,6 +18,7 @@
 
 #include "base/buf.h"
 #include "base/sha256.h"
+#include "base/stops.h"
 
 struct molt_code_config;
 struct molt_version_info;
@@ -66,6 +67,8 @@ struct molt_iface_record {
 struct molt_stats_record {
     uint64_t processes, workers, stacks, callbacks, messages, crashes, restarts;
     uint64_t rss_bytes, uptime_ms;
+    uint64_t stopped_threads[MOLT_STOP_BUCKETS]; /* base/stops.h */
+    uint64_t stopped_processes[MOLT_STOP_BUCKETS];
 };
 
 struct molt_change_record {
@@ -105,7 +108,7 @@ void molt_record_put_iface(struct molt_buf *buf, const struct molt_iface_info *i
 void molt_record_put_upgrade(struct molt_buf *buf, const struct molt_upgrade_result *r,
                              uint64_t stage_ns);
 void molt_record_put_stats(struct molt_buf *buf, const struct molt_runtime_stats *s,
-                           uint64_t rss_bytes, uint64_t uptime_ms);
+                           const struct molt_stops *stops, uint64_t rss_bytes, uint64_t uptime_ms);
 
 /* Read a whole payload (without the reply's code). Lists are malloc'd. */
 int molt_record_get_versions(const void *bytes, size_t len, struct molt_version_record **ret,

@@ -367,7 +367,8 @@ static int serve_stats(struct request *rq)
     if (!is_whole(rq))
         return MOLT_REQUEST_MALFORMED;
     molt_runtime_stats(molt_host_runtime(rq->state->host), &stats);
-    molt_record_put_stats(rq->out, &stats, resident_bytes(), molt_clock_ms() - rq->state->born_ms);
+    molt_record_put_stats(rq->out, &stats, molt_code_stops(molt_host_code(rq->state->host)),
+                          resident_bytes(), molt_clock_ms() - rq->state->born_ms);
     return 0;
 }
 

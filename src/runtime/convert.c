@@ -253,6 +253,15 @@ static void check_mail(struct molt_process *p, const struct molt_conversion *con
     pthread_mutex_unlock(&p->lock);
 }
 
+/* Under the lock of @p: if it is held, let it go, and count for how long. */
+static void release_held(struct molt_runtime *rt, struct molt_process *p)
+{
+    if (!p->is_held)
+        return;
+    molt_process_unclaim(p);
+    molt_stops_add(molt_code_stops(rt->code)->processes, molt_clock_ns() - rt->held_since_ns);
+}
+
 static void let_go(struct molt_runtime *rt)
 {
     for (int id = 0; id < MOLT_SERVERS_MAX; id++)
@@ -262,8 +271,7 @@ static void let_go(struct molt_runtime *rt)
     for (unsigned i = 0; i < n; i++) {
         struct molt_process *p = molt_process_at(rt, i);
         pthread_mutex_lock(&p->lock);
-        if (p->is_held)
-            molt_process_unclaim(p);
+        release_held(rt, p);
         pthread_mutex_unlock(&p->lock);
     }
     rt->is_holding = false;
@@ -367,8 +375,7 @@ static void adopt_or_drop(struct molt_runtime *rt, struct molt_process *p, bool 
         adopt_one(rt, p);
     else
         drop_prepared(rt, p);
-    if (p->is_held)
-        molt_process_unclaim(p);
+    release_held(rt, p);
 }
 
 static void end_conversion(struct molt_runtime *rt, bool is_adopted)

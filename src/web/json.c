@@ -96,14 +96,26 @@ json_t *molt_json_processes(const struct molt_process_record *list, size_t n)
     return out;
 }
 
+/* [{"below_ns": 2048, "count": 7}, ...]: the buckets that aren't empty. */
+static json_t *histogram(const uint64_t *buckets)
+{
+    json_t *out = json_array();
+    for (size_t i = 0; out && i < MOLT_STOP_BUCKETS; i++)
+        if (buckets[i])
+            out = append(out, json_pack("{s:I, s:I}", "below_ns", (json_int_t)1 << (i + 1), "count",
+                                        (json_int_t)buckets[i]));
+    return out;
+}
+
 json_t *molt_json_stats(const struct molt_stats_record *s)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "processes",
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "processes",
                      (json_int_t)s->processes, "workers", (json_int_t)s->workers, "stacks",
                      (json_int_t)s->stacks, "callbacks", (json_int_t)s->callbacks, "messages",
                      (json_int_t)s->messages, "crashes", (json_int_t)s->crashes, "restarts",
                      (json_int_t)s->restarts, "rss_bytes", (json_int_t)s->rss_bytes, "uptime_ms",
-                     (json_int_t)s->uptime_ms);
+                     (json_int_t)s->uptime_ms, "stopped_threads", histogram(s->stopped_threads),
+                     "stopped_processes", histogram(s->stopped_processes));
 }
 
 json_t *molt_json_error(int code, const char *text)
