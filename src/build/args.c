@@ -10,6 +10,7 @@
 #include <molt/error.h>
 
 #include "base/buf.h"
+#include "port/limits.h"
 
 void molt_args_reset(struct molt_args *args)
 {
@@ -34,7 +35,7 @@ static bool reserve(struct molt_args *args)
         return false;
     if (args->n + 2 <= args->cap)
         return true;
-    size_t cap = args->cap ? args->cap * 2 : 16;
+    size_t cap = args->cap ? args->cap * 2 : MOLT_LIMIT(16, 2);
     char **v = realloc(args->v, cap * sizeof(*v));
     if (!v) {
         args->is_failed = true;

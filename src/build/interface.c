@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "build/builder.h"
+#include "port/limits.h"
 #include "port/thunk_asm.h"
 
 struct list {
@@ -35,7 +36,7 @@ static int list_add(struct list *list, const struct molt_meta_symbol *s, const c
                     struct molt_error *err)
 {
     if (list->n == list->cap) {
-        size_t cap = list->cap ? list->cap * 2 : 32;
+        size_t cap = list->cap ? list->cap * 2 : MOLT_LIMIT(32, 1);
         struct molt_thunk_asm *thunks = realloc(list->thunks, cap * sizeof(*thunks));
         if (!thunks)
             return no_memory(err);

@@ -7,6 +7,8 @@
 
 #include <molt/error.h>
 
+#include "port/limits.h"
+
 void molt_strmap_fini(struct molt_strmap *map, void (*free_value)(void *))
 {
     for (size_t i = 0; i < map->n; i++) {
@@ -40,7 +42,7 @@ static size_t slot_of(const struct molt_strmap *map, const char *key)
 
 static int grow(struct molt_strmap *map)
 {
-    size_t cap = map->cap ? map->cap * 2 : 32;
+    size_t cap = map->cap ? map->cap * 2 : MOLT_LIMIT(32, 1);
     struct molt_strmap_entry *entries = realloc(map->entries, cap * sizeof(*entries));
     if (!entries)
         return MOLT_ENOMEM;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "port/limits.h"
 
 /* One name of a dependency file, unescaped. Returns where it ends. */
 static const char *dep_read(const char *at, struct molt_buf *name)
@@ -60,7 +61,7 @@ void molt_diagnostics_fini(struct molt_diagnostics *list)
 static void add(struct molt_diagnostics *list, struct molt_diagnostic d)
 {
     if (list->n == list->cap && !list->is_failed) {
-        size_t cap = list->cap ? list->cap * 2 : 8;
+        size_t cap = list->cap ? list->cap * 2 : MOLT_LIMIT(8, 1);
         struct molt_diagnostic *v = realloc(list->v, cap * sizeof(*v));
         if (v) {
             list->v = v;

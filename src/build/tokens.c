@@ -9,6 +9,7 @@
 #include <molt/error.h>
 
 #include "base/buf.h"
+#include "port/limits.h"
 
 struct lexer {
     struct molt_tokens *out;
@@ -34,7 +35,7 @@ static void add(struct lexer *lx, enum molt_token_kind kind, size_t len)
 {
     struct molt_tokens *t = lx->out;
     if (t->n == t->cap && !t->is_failed) {
-        size_t cap = t->cap ? t->cap * 2 : 1024;
+        size_t cap = t->cap ? t->cap * 2 : MOLT_LIMIT(1024, 1);
         struct molt_token *v = realloc(t->v, cap * sizeof(*v));
         if (v) {
             t->v = v;

@@ -15,6 +15,7 @@
 
 #include "build/args.h"
 #include "build/strmap.h"
+#include "port/limits.h"
 
 /* IN_CREATE is for folders, and for links, which nobody closes after writing. */
 #define EVENTS                                                                                     \
@@ -119,7 +120,7 @@ static void forget_below(struct molt_watch *w, const char *path)
 static int remember(struct molt_watch *w, int wd, const char *path)
 {
     if (w->n == w->cap) {
-        size_t cap = w->cap ? w->cap * 2 : 16;
+        size_t cap = w->cap ? w->cap * 2 : MOLT_LIMIT(16, 1);
         struct folder *folders = realloc(w->folders, cap * sizeof(*folders));
         if (!folders)
             return MOLT_ENOMEM;

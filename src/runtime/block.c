@@ -6,15 +6,16 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "port/limits.h"
 #include "port/sanitize.h"
 
 #define CHUNK_SHIFT 16
 #define CHUNK_BYTES ((size_t)1 << CHUNK_SHIFT)
 #define CHUNK_HEADER 64
-#define ARENA_CHUNKS 16
+#define ARENA_CHUNKS MOLT_LIMIT(16, 1)
 #define SLOT_MIN 64
-#define SLOT_MAX 21824 /* three to a chunk, so that 16 KiB buffers are small */
-#define BATCH_BYTES 8192
+#define SLOT_MAX 21824                  /* three to a chunk, so that 16 KiB buffers are small */
+#define BATCH_BYTES MOLT_LIMIT(8192, 1) /* of slots between caches and the heap */
 
 /* Addresses have 48 bits, chunk numbers 32: half in the root, half in a leaf. */
 #define LEAF_BITS 16

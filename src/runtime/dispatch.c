@@ -12,12 +12,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "port/limits.h"
 #include "runtime/rt.h"
 #include "runtime/supervisor.h"
 #include "runtime/worker.h"
 
 /* Callbacks of one process before others have a turn. */
-#define TURN 16
+#define TURN MOLT_LIMIT(16, 1)
 
 enum task {
     TASK_NONE,

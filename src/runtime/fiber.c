@@ -7,12 +7,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "port/limits.h"
+
 #define PAGE ((size_t)4096)
 
 /* Parked fibers beyond the first give their deeper pages back, beyond the
  * second they are unmapped. */
-#define PARKED_WARM 16
-#define PARKED_MAX 256
+#define PARKED_WARM MOLT_LIMIT(16, 1)
+#define PARKED_MAX MOLT_LIMIT(256, 2)
 
 static void entry(void *arg)
 {

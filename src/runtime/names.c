@@ -6,10 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "port/limits.h"
 #include "runtime/process.h"
 #include "runtime/rt.h"
 
-#define BUCKETS_MIN 256
+#define BUCKETS_MIN MOLT_LIMIT(256, 1)
 
 /* FNV-1a, 64 bits. */
 static size_t hash(const char *name)

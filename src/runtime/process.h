@@ -28,6 +28,7 @@
 
 #include "base/list.h"
 #include "code/code.h"
+#include "port/limits.h"
 #include "runtime/block.h"
 #include "runtime/message.h"
 #include "runtime/runtime.h"
@@ -161,9 +162,9 @@ struct molt_process {
 
 /* ---- table ---------------------------------------------------------------- */
 
-#define MOLT_SEGMENT_SLOTS 256
+#define MOLT_SEGMENT_SLOTS MOLT_LIMIT(256, 2)
 #define MOLT_SLOT_BITS 22
-#define MOLT_SEGMENTS_MAX ((1u << MOLT_SLOT_BITS) / MOLT_SEGMENT_SLOTS)
+#define MOLT_SEGMENTS_MAX ((1u << MOLT_SLOT_BITS) / 256)
 
 struct molt_process_table {
     pthread_mutex_t lock;   /* guards the free list, growth and n_live */

@@ -11,13 +11,14 @@
 
 #include "base/clock.h"
 #include "port/alt_stack.h"
+#include "port/limits.h"
 #include "runtime/rt.h"
 
 #include <molt/net.h>
 
 /* Processes run between two looks at descriptors and timers. */
-#define BATCH 32
-#define EVENTS_MAX 256
+#define BATCH MOLT_LIMIT(32, 1)
+#define EVENTS_MAX MOLT_LIMIT(256, 2)
 #define STARVED_MS 5
 
 struct molt_worker *molt_worker_at(struct molt_runtime *rt, unsigned index)
@@ -31,6 +32,7 @@ void molt_worker_wake_up(struct molt_worker *w)
 {
     /* Seq_cst: the sleeper sets is_asleep and then looks at the queue; who
      * pushes does it the other way round. */
+    molt_hostile_gap();
     if (!atomic_load(&w->is_asleep))
         return;
     uint64_t one = 1;
@@ -187,6 +189,7 @@ static void sleep_until_work(struct molt_worker *w)
 {
     molt_participant_offline(&w->participant);
     atomic_store(&w->is_asleep, true); /* pairs with molt_worker_wake_up() */
+    molt_hostile_gap();
     if ((!has_queued(w) || w->is_starved) && !atomic_load(&w->rt->is_stopping)) {
         int ms = w->timers.root ? molt_timer_wait_ms(&w->timers, molt_clock_ns()) : -1;
         if (w->is_starved && (ms < 0 || ms > STARVED_MS))

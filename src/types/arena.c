@@ -9,6 +9,8 @@
 
 #include <molt/error.h>
 
+#include "port/limits.h"
+
 #define CHUNK_BYTES ((size_t)32768)
 #define ALIGNMENT ((size_t)16)
 
@@ -100,7 +102,7 @@ static struct molt_map_entry *find_entry(const struct molt_map *map, uint64_t ke
 
 static int widen(struct molt_map *map)
 {
-    struct molt_map wider = {.cap = map->cap ? 2 * map->cap : 64, .n = map->n};
+    struct molt_map wider = {.cap = map->cap ? 2 * map->cap : MOLT_LIMIT(64, 2), .n = map->n};
     wider.entries = calloc(wider.cap, sizeof *wider.entries);
     if (!wider.entries)
         return MOLT_ENOMEM;
@@ -151,7 +153,7 @@ void *molt_array_room(void *items, size_t n, size_t *cap, size_t size)
 {
     if (n < *cap)
         return items;
-    size_t wider = *cap ? 2 * *cap : 16;
+    size_t wider = *cap ? 2 * *cap : MOLT_LIMIT(16, 1);
     void *moved = reallocarray(items, wider, size);
     if (moved)
         *cap = wider;

@@ -10,10 +10,12 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "port/limits.h"
+
 /* First and longest wait before pinned versions are looked at again: pointers
  * in blocks vanish without an event. */
-#define LOOK_AGAIN_FIRST_MS 250u
-#define LOOK_AGAIN_MAX_MS 16000u
+#define LOOK_AGAIN_FIRST_MS MOLT_LIMIT(250u, 1u)
+#define LOOK_AGAIN_MAX_MS MOLT_LIMIT(16000u, 8u)
 
 struct molt_code *molt_host_code(struct molt_host *host)
 {

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "port/limits.h"
 #include "upgrade/host.h"
 
 struct victims {
@@ -26,7 +27,7 @@ static void add_victim(struct victims *v, molt_pid pid)
         if (v->pids[i] == pid)
             return;
     if (v->n == v->cap) {
-        size_t cap = v->cap ? 2 * v->cap : 16;
+        size_t cap = v->cap ? 2 * v->cap : MOLT_LIMIT(16, 1);
         molt_pid *pids = realloc(v->pids, cap * sizeof(*pids));
         if (!pids) {
             v->is_failed = true;

@@ -151,7 +151,7 @@ static void worlds_are_limited_and_owners_named(void **state)
             break;
         assert_int_equal(rc, 0);
     }
-    assert_int_equal(n, 8);
+    assert_int_equal(n, MOLT_WORLDS_MAX);
     assert_non_null(strstr(rig_error(s.rig), "suspended callback"));
     atomic_store(&s.go.value, 1);
     rig_await_unloaded(s.rig, "a", 5000);

@@ -101,27 +101,28 @@ static void leaving_an_old_world_is_reported_once(void **state)
 
 /* ---- the limit ------------------------------------------------------------------------ */
 
-static void the_ninth_world_is_refused_naming_the_owners(void **state)
+static void one_world_too_many_is_refused_naming_the_owners(void **state)
 {
-    struct molt_participant p[7];
+    enum { N_OLD = MOLT_WORLDS_MAX - 1 };
+    struct molt_participant p[N_OLD];
     char name[16];
     uint64_t stage;
     (void)state;
-    for (int i = 0; i < 7; i++) {
+    for (int i = 0; i < N_OLD; i++) {
         fixture_swap(i % 2 ? &img.a2 : &img.a1);
         snprintf(name, sizeof name, "feed-%d", i);
         fixture_enter(&p[i], name);
     }
-    fixture_swap(&img.a2);
+    fixture_swap(N_OLD % 2 ? &img.a2 : &img.a1);
     assert_int_equal(molt_stage_begin(fx.code, &stage, &fx.err), MOLT_ELIMIT);
-    for (int i = 0; i < 7; i++) {
+    for (int i = 0; i < N_OLD; i++) {
         snprintf(name, sizeof name, "thread feed-%d", i);
         assert_says(name);
     }
-    molt_participant_boundary(&p[3], molt_code_current_cell(fx.code));
+    molt_participant_boundary(&p[N_OLD / 2], molt_code_current_cell(fx.code));
     assert_int_equal(molt_stage_begin(fx.code, &stage, &fx.err), 0);
     assert_int_equal(molt_stage_abort(fx.code, stage), 0);
-    for (int i = 0; i < 7; i++)
+    for (int i = 0; i < N_OLD; i++)
         molt_code_leave(fx.code, &p[i]);
 }
 
@@ -411,7 +412,7 @@ int main(void)
         TEST(a_participant_changes_worlds_at_its_boundary_alone),
         TEST(a_participant_that_is_offline_calls_nobody),
         TEST(leaving_an_old_world_is_reported_once),
-        TEST(the_ninth_world_is_refused_naming_the_owners),
+        TEST(one_world_too_many_is_refused_naming_the_owners),
         TEST(worlds_are_listed_with_their_owners),
         TEST(a_sealed_world_is_not_listed_before_its_commit),
         TEST(grace_is_immediate_when_nobody_is_online),
