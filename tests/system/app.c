@@ -378,7 +378,6 @@ const char *test_app_await(struct test_app *app, const char *text)
         uint64_t now = molt_clock_ms();
         int rc = now < end ? read_some(app->out, &app->text, &app->len, (int)(end - now)) : -1;
         if (rc <= 0)
-            fail_msg("waited for `%s`, %s; molt said:\n%s", text, rc ? "in vain" : "but molt ended",
-                     app->text ? app->text : "");
+            fail_with(app->text, "waited for `%s`, %s", text, rc ? "in vain" : "but molt ended");
     }
 }
