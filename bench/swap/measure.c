@@ -126,6 +126,17 @@ static void run_turns(const struct swap_subject *subject, void *state, struct mo
     molt_bench_series_fini(&totals);
 }
 
+/* With @sign 1 and -1 around a run: what came meanwhile. */
+static void note_stops(const struct swap_subject *subject, void *state, int sign,
+                       struct swap_run *run)
+{
+    uint64_t now[MOLT_STOP_BUCKETS] = {0};
+    if (subject->stops)
+        subject->stops(state, now);
+    for (unsigned i = 0; i < MOLT_STOP_BUCKETS; i++)
+        run->stops[i] += sign > 0 ? now[i] : -now[i];
+}
+
 void molt_swap_measure(const struct swap_subject *subject, void *state, unsigned port,
                        bool is_swapping, unsigned seconds, struct swap_run *ret)
 {
@@ -134,7 +145,9 @@ void molt_swap_measure(const struct swap_subject *subject, void *state, unsigned
     double cpu = subject->cpu(state);
     struct molt_load *load = start_load(port, &watch);
     molt_bench_wait(WARM_MS);
+    note_stops(subject, state, -1, ret);
     run_turns(subject, state, load, seconds, ret);
+    note_stops(subject, state, 1, ret);
     ret->standing = subject->standing ? subject->standing(state) : 0;
     molt_load_stop(load);
     cpu = subject->cpu(state) - cpu;

@@ -88,6 +88,11 @@ static double cpu(void *state)
     return molt_bench_cpu(molt_bench_app_pid(((struct subject *)state)->app));
 }
 
+static void stops(void *state, uint64_t *buckets)
+{
+    molt_bench_app_stops(((struct subject *)state)->app, buckets);
+}
+
 static void stop(void *state)
 {
     molt_bench_app_stop(((struct subject *)state)->app);
@@ -101,4 +106,5 @@ const struct swap_subject molt_swap_molt = {.name = "molt",
                                             .tick = tick,
                                             .memory = memory,
                                             .cpu = cpu,
+                                            .stops = stops,
                                             .stop = stop};

@@ -228,6 +228,24 @@ static void print_latency_table(FILE *out, unsigned n, struct swap_result *const
           out);
 }
 
+/* The host's histogram, over all runs with swaps. */
+static void print_stops(FILE *out, const struct swap_result *r)
+{
+    uint64_t sums[MOLT_STOP_BUCKETS] = {0}, all = 0;
+    for (unsigned run = 0; run < r->n; run++)
+        for (unsigned i = 0; i < MOLT_STOP_BUCKETS; i++)
+            sums[i] += r->swapped[run].stops[i];
+    fprintf(out, "\nIts histogram of stops (threads at their first boundary in a new world, and "
+                 "processes that were held):\n\n| shorter than, us | stops |\n|---|---|\n");
+    for (unsigned i = 0; i < MOLT_STOP_BUCKETS; i++) {
+        all += sums[i];
+        if (sums[i])
+            fprintf(out, "| %.3f | %llu |\n", (double)(UINT64_C(2) << i) / 1e3,
+                    (unsigned long long)sums[i]);
+    }
+    fprintf(out, "| all | %llu |\n", (unsigned long long)all);
+}
+
 static void print_swap_table(FILE *out, unsigned n, struct swap_result *const *results)
 {
     fputs("\n| | a swap takes, ms | longest, ms | begun late |\n|---|---|---|---|\n", out);
@@ -248,6 +266,7 @@ static void print_swap_table(FILE *out, unsigned n, struct swap_result *const *r
                 "\nThe host's own account of the longest stop in a run: the switch takes %.1f us "
                 "[%.1f-%.1f], processes are held %.1f us [%.1f-%.1f].\n",
                 at_switch.median, at_switch.low, at_switch.high, held.median, held.low, held.high);
+        print_stops(out, r);
     }
 }
 

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/stops.h"
 #include "load.h"
 #include "tool/stats.h"
 
@@ -45,6 +46,9 @@ struct swap_subject {
     double (*standing)(void *state);
     /* Processor seconds of all its processes so far, of those that ended too. */
     double (*cpu)(void *state);
+    /* Add how often swaps stopped threads or processes so far, by duration
+     * (base/stops.h); may be NULL. */
+    void (*stops)(void *state, uint64_t *buckets);
     void (*stop)(void *state);
 };
 
@@ -67,6 +71,7 @@ struct swap_run {
     double cpu_us;                     /* of the server, a request */
     double swap_ms, swap_max_ms;       /* median, longest */
     double switch_max_us, held_max_us; /* of molt alone */
+    uint64_t stops[MOLT_STOP_BUCKETS]; /* in this run */
 };
 
 /* Load on @port for @seconds; with swaps every SWAP_PERIOD_MS or without. */

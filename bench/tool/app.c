@@ -172,3 +172,17 @@ unsigned molt_bench_app_versions(struct molt_bench_app *app, const char *module,
         *ret_bytes = bytes;
     return found;
 }
+
+void molt_bench_app_stops(struct molt_bench_app *app, uint64_t *buckets)
+{
+    struct molt_buf answer = MOLT_BUF_INIT;
+    struct molt_error err = {0};
+    struct molt_stats_record stats;
+    struct molt_link *link = molt_agent_link(app->agent);
+    if (!link || molt_link_request(link, MOLT_FRAME_STATS, NULL, -1, 5000, &answer, &err) < 0 ||
+        molt_record_get_stats(answer.data, answer.len, &stats) < 0)
+        molt_bench_die("the host gives no statistics: %s", err.text);
+    for (unsigned i = 0; i < MOLT_STOP_BUCKETS; i++)
+        buckets[i] += stats.stopped_threads[i] + stats.stopped_processes[i];
+    molt_buf_fini(&answer);
+}

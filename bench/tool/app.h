@@ -57,4 +57,8 @@ pid_t molt_bench_app_pid(const struct molt_bench_app *app);
 unsigned molt_bench_app_versions(struct molt_bench_app *app, const char *module,
                                  uint64_t *ret_bytes);
 
+/* Add how often upgrades stopped threads and processes of the host so far, by
+ * duration: MOLT_STOP_BUCKETS of base/stops.h. */
+void molt_bench_app_stops(struct molt_bench_app *app, uint64_t *buckets);
+
 #endif
