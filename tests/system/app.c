@@ -352,25 +352,30 @@ int test_app_teardown(void **state)
 
 /* ---- what molt says ----------------------------------------------------------------- */
 
-/* The first whole line from @seen on that holds @text, or NULL. */
-static char *find_line(struct test_app *app, const char *text)
+/* The first whole line from @seen on that holds one of @texts, or NULL. */
+static char *find_line(struct test_app *app, const char *const *texts)
 {
-    char *at = app->text ? strstr(app->text + app->seen, text) : NULL;
-    char *end = at ? strchr(at, '\n') : NULL;
+    char *first = NULL;
+    for (size_t i = 0; app->text && texts[i]; i++) {
+        char *at = strstr(app->text + app->seen, texts[i]);
+        if (at && (!first || at < first))
+            first = at;
+    }
+    char *end = first ? strchr(first, '\n') : NULL;
     if (!end)
         return NULL;
-    while (at > app->text && at[-1] != '\n')
-        at--;
+    while (first > app->text && first[-1] != '\n')
+        first--;
     app->seen = (size_t)(end + 1 - app->text);
-    return strndup(at, (size_t)(end - at));
+    return strndup(first, (size_t)(end - first));
 }
 
-const char *test_app_await(struct test_app *app, const char *text)
+const char *test_app_await_any(struct test_app *app, const char *const *texts)
 {
     static char line[1024];
     uint64_t end = molt_clock_ms() + TEST_APP_PATIENCE_MS;
     for (char *found;;) {
-        if ((found = find_line(app, text))) {
+        if ((found = find_line(app, texts))) {
             snprintf(line, sizeof(line), "%s", found);
             free(found);
             return line;
@@ -378,6 +383,19 @@ const char *test_app_await(struct test_app *app, const char *text)
         uint64_t now = molt_clock_ms();
         int rc = now < end ? read_some(app->out, &app->text, &app->len, (int)(end - now)) : -1;
         if (rc <= 0)
-            fail_with(app->text, "waited for `%s`, %s", text, rc ? "in vain" : "but molt ended");
+            fail_with(app->text, "waited for `%s`, %s", texts[0],
+                      rc ? "in vain" : "but molt ended");
     }
+}
+
+const char *test_app_await(struct test_app *app, const char *text)
+{
+    const char *const texts[] = {text, NULL};
+    return test_app_await_any(app, texts);
+}
+
+void test_app_listen(struct test_app *app)
+{
+    while (app->out >= 0 && read_some(app->out, &app->text, &app->len, 0) > 0)
+        ;
 }

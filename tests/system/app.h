@@ -60,6 +60,10 @@ int test_app_teardown(void **state);
 /* Wait for a line that holds @text, after the lines that were waited for
  * before. Returns the line, until the next call. */
 const char *test_app_await(struct test_app *app, const char *text);
+/* The same for the first line that holds one of @texts (NULL ends). */
+const char *test_app_await_any(struct test_app *app, const char *const *texts);
+/* Take in what was said by now, so that molt never waits for us. */
+void test_app_listen(struct test_app *app);
 
 /* Run `molt ARG...` (NULL ends) in the project to its end. Returns the exit
  * code; *ret_text (may be NULL) is what it printed to both outputs, the
