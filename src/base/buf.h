@@ -46,6 +46,7 @@ void molt_buf_str(struct molt_buf *buf, const char *text); /* NULL as "" */
 struct molt_reader {
     const uint8_t *at, *end;
     bool is_failed;
+    bool is_out_of_memory; /* that is why it failed: the bytes may be fine */
 };
 
 struct molt_reader molt_reader_init(const void *bytes, size_t len);

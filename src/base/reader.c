@@ -60,9 +60,11 @@ char *molt_reader_str(struct molt_reader *r)
     const uint8_t *p = molt_reader_bytes(r, &len);
     if (!p)
         return NULL;
-    char *text = memchr(p, '\0', len) ? NULL : malloc(len + 1);
+    bool is_text = !memchr(p, '\0', len);
+    char *text = is_text ? malloc(len + 1) : NULL;
     if (!text) {
         r->is_failed = true;
+        r->is_out_of_memory |= is_text;
         return NULL;
     }
     memcpy(text, p, len);

@@ -103,15 +103,18 @@ int molt_code_slot_name(struct molt_code *code, uint32_t slot, char *buf, size_t
 
 /* ---- loading ---------------------------------------------------------------- */
 
-static int reserve_slot(struct molt_error *err)
+/* Room for @n more. */
+static int reserve_slots(size_t n, struct molt_error *err)
 {
-    if (registry.n == MOLT_SLOTS_MAX)
+    if (n > MOLT_SLOTS_MAX - registry.n)
         return molt_error_set(err, MOLT_ELIMIT,
                               "all %u slots for exported functions are used; restart the host",
                               MOLT_SLOTS_MAX);
-    if (registry.n < registry.cap)
+    size_t cap = registry.cap ? registry.cap : MOLT_LIMIT(256, 1);
+    while (cap < registry.n + n)
+        cap *= 2;
+    if (cap == registry.cap)
         return 0;
-    size_t cap = registry.cap ? 2 * registry.cap : MOLT_LIMIT(256, 1);
     struct slot *slots = realloc(registry.slots, cap * sizeof(*slots));
     if (!slots)
         return molt_error_set(err, MOLT_ENOMEM, "out of memory");
@@ -120,34 +123,42 @@ static int reserve_slot(struct molt_error *err)
     return 0;
 }
 
-static int new_slot(const struct molt_interface_entry *entry, uint32_t *ret, struct molt_error *err)
+static void fini_slot(struct slot *slot)
 {
-    int rc = reserve_slot(err);
-    if (rc < 0)
-        return rc;
-    uint32_t index = (uint32_t)registry.n;
-    if (index % MOLT_SLOTS_PER_PAGE == 0)
-        molt_thunk_outside_fill(index, index + MOLT_SLOTS_PER_PAGE);
-    struct slot *slot = &registry.slots[index]; /* nobody's until registry.n counts it */
+    free(slot->module);
+    free(slot->name);
+    free(slot->label);
+}
+
+/* Fill in @slot, which is nobody's yet. */
+static int init_slot(struct slot *slot, const struct molt_interface_entry *entry)
+{
     *slot = (struct slot){
         .module = strdup(entry->module),
         .name = strdup(entry->name),
         .sig = entry->sig,
         .thunk = entry->thunk,
     };
-    if (!slot->module || !slot->name ||
-        asprintf(&slot->label, "%s:%s", slot->module, slot->name) < 0) {
-        free(slot->module);
-        free(slot->name);
-        return molt_error_set(err, MOLT_ENOMEM, "out of memory");
-    }
+    if (slot->module && slot->name &&
+        asprintf(&slot->label, "%s:%s", slot->module, slot->name) >= 0)
+        return 0;
+    slot->label = NULL; /* undefined after a failure */
+    fini_slot(slot);
+    return MOLT_ENOMEM;
+}
+
+/* The next slot, which was filled in, can be found from here on. */
+static uint32_t add_slot(void)
+{
+    uint32_t index = (uint32_t)registry.n++;
+    struct slot *slot = &registry.slots[index];
+    if (index % MOLT_SLOTS_PER_PAGE == 0)
+        molt_thunk_outside_fill(index, index + MOLT_SLOTS_PER_PAGE);
     uint32_t *bucket = &registry.buckets[bucket_of(slot->module, slot->name, slot->sig)];
     slot->next = *bucket;
     molt_thunk_describe(index, slot->label, 0);
     *bucket = index + 1;
-    registry.n++;
-    *ret = index;
-    return 0;
+    return index;
 }
 
 /* Whether [p, p + len) lies in the object, so that its table can be trusted to
@@ -194,11 +205,20 @@ static int give_slots(const struct molt_interface *table, struct molt_error *err
                                   "%s:%s has a thunk already in another interface object",
                                   e->module, e->name);
     }
+    int rc = reserve_slots(table->count, err);
+    if (rc < 0)
+        return rc;
+    /* All or none: a name that has a slot can't come again. */
+    struct slot *next = registry.slots + registry.n;
     for (uint32_t i = 0; i < table->count; i++) {
-        int rc = new_slot(&table->entries[i], &table->slots[i], err);
-        if (rc < 0)
-            return rc;
+        if (init_slot(&next[i], &table->entries[i]) == 0)
+            continue;
+        while (i-- > 0)
+            fini_slot(&next[i]);
+        return molt_error_set(err, MOLT_ENOMEM, "out of memory");
     }
+    for (uint32_t i = 0; i < table->count; i++)
+        table->slots[i] = add_slot();
     return 0;
 }
 
@@ -219,9 +239,10 @@ static int load_part(struct molt_code *code, struct part *part, int fd, struct m
     rc = table ? give_slots(table, err) : MOLT_EFORMAT;
     if (rc < 0) {
         char why[128];
-        /* Nothing binds to it yet; if slots were given before memory ran out,
-         * they stay with their stubs. */
-        molt_image_close(&part->image, why, sizeof(why));
+        uintptr_t lo = part->image.lo, hi = part->image.hi;
+        /* Nothing binds to it yet. */
+        if (molt_image_close(&part->image, why, sizeof(why)) == MOLT_IMAGE_GONE)
+            molt_image_unreserve(lo, hi);
     }
     return rc;
 }

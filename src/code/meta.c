@@ -158,7 +158,7 @@ static void *get_array(struct molt_reader *r, size_t n, size_t size)
 {
     void *array = calloc(n ? n : 1, size);
     if (!array)
-        r->is_failed = true;
+        r->is_failed = r->is_out_of_memory = true;
     return array;
 }
 
@@ -315,6 +315,8 @@ int molt_meta_decode(const void *bytes, size_t len, struct molt_meta **ret, stru
     get_lists(&r, meta);
     if (!molt_reader_at_end(&r) || !is_consistent(meta)) {
         molt_meta_free(meta);
+        if (r.is_out_of_memory)
+            return molt_error_set(err, MOLT_ENOMEM, "no memory for the module's description");
         return molt_error_set(err, MOLT_EFORMAT, "the module's description is malformed");
     }
     *ret = meta;

@@ -168,8 +168,8 @@ int molt_store_publish(const struct molt_image_request *request, struct molt_ima
 {
     image->path = fresh_path(request);
     if (!image->path)
-        return molt_error_set(err, MOLT_ENOMEM, "%s: no free name in %s", request->name,
-                              request->store);
+        return molt_error_set(err, MOLT_ENOMEM, "%s: no memory for a path in %s, or no free one",
+                              request->name, request->store);
     int rc = request->is_sealed ? publish_sealed(request, image, err)
                                 : publish_file(request, image, err);
     if (rc < 0) {

@@ -455,7 +455,9 @@ int molt_version_load(struct molt_code *code, struct molt_meta *meta, int fd,
     v->loaded_ms = molt_clock_ms();
     const struct molt_type **types = calloc(meta->n_types + 1, sizeof(*types));
     rc = types ? molt_version_set_headers(v, meta) : MOLT_ENOMEM;
-    if (rc == 0)
+    if (rc < 0)
+        molt_error_set(err, rc, "out of memory");
+    else
         rc = check_descriptor(v, err);
     if (rc == 0)
         rc = make_ready(code, v, types, err);
