@@ -13,6 +13,7 @@
 #include "runtime/thread.h"
 #include "runtime/worker.h"
 
+#define START_WAIT_MS 5000 /* for the inits of the supervision tree */
 #define STACK_DEFAULT (256 * 1024)
 #define STACK_MIN (16 * 1024)
 #define WORKERS_MAX 256
@@ -163,6 +164,24 @@ static int start_root(struct molt_runtime *rt, const char *root, struct molt_err
     return 0;
 }
 
+/* Wait until the tree that @root starts has run its inits, so that who is told
+ * of the start finds listeners listening. Children stand in later slots than
+ * who spawned them, or are missed, which costs only the wait. */
+static void wait_initialised(struct molt_runtime *rt)
+{
+    uint64_t deadline = molt_runtime_deadline(START_WAIT_MS);
+    for (unsigned i = 0; i < atomic_load(&rt->table.n_slots); i++) {
+        struct molt_process *p = molt_process_at(rt, i);
+        pthread_mutex_lock(&p->lock);
+        molt_pid pid = atomic_load_explicit(&p->pid, memory_order_relaxed);
+        bool is_in_time = true;
+        while (is_in_time && pid && p->phase == MOLT_PHASE_NEW &&
+               atomic_load_explicit(&p->pid, memory_order_relaxed) == pid)
+            is_in_time = molt_process_watch(p, deadline);
+        pthread_mutex_unlock(&p->lock);
+    }
+}
+
 int molt_runtime_start(struct molt_runtime *rt, const char *root, struct molt_error *err)
 {
     if (rt->is_started)
@@ -183,6 +202,8 @@ int molt_runtime_start(struct molt_runtime *rt, const char *root, struct molt_er
             return molt_error_set(err, rc, "can't start worker %u", i);
         }
     }
+    if (root)
+        wait_initialised(rt);
     return 0;
 }
 

@@ -42,7 +42,7 @@ struct molt_runtime_config {
 int molt_runtime_new(const struct molt_runtime_config *config, struct molt_runtime **ret,
                      struct molt_error *err);
 /* Start the workers; then the supervisor @root (may be NULL) of the current
- * world. */
+ * world. Returns when the inits of its tree have run, or after 5 s. */
 int molt_runtime_start(struct molt_runtime *rt, const char *root, struct molt_error *err);
 /* Stop children in reverse order (terminate runs), then the workers. */
 int molt_runtime_stop(struct molt_runtime *rt, int timeout_ms);
