@@ -114,8 +114,10 @@ static int run(const struct molt_cli_args *args)
     molt_out_init(&out, args);
     if (molt_cli_args_number(args, "jobs", 0, 1024, 0, &jobs, &err) < 0)
         return molt_out_usage(args->command, err.text);
+    const char *sanitizer = molt_cli_args_value(args, "sanitize");
     struct molt_build_options options = {.jobs = (unsigned)jobs,
-                                         .sanitizer = molt_cli_args_value(args, "sanitize")};
+                                         .sanitizer =
+                                             sanitizer ? sanitizer : MOLT_DEFAULT_SANITIZER};
     int rc = molt_project_root(&root, &err);
     if (rc == 0)
         rc = molt_builder_new(root, &options, &builder, &err);

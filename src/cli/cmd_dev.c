@@ -338,7 +338,9 @@ static int open_dev(struct dev *dev, const struct molt_cli_args *args, struct mo
         rc = molt_project_root(&dev->root, err);
     if (rc < 0)
         return rc;
-    struct molt_build_options build_options = {.is_dev = true, .jobs = (unsigned)jobs};
+    struct molt_build_options build_options = {.is_dev = true,
+                                               .jobs = (unsigned)jobs,
+                                               .sanitizer = MOLT_DEFAULT_SANITIZER};
     rc = molt_builder_new(dev->root, &build_options, &dev->builder, err);
     if (rc < 0)
         return rc;
