@@ -20,6 +20,7 @@
 
 #define SETTLE_MS 2 /* saves that come this close together are one change */
 #define SETTLES_MAX 25
+#define OUTDATED_MAX 5
 
 struct dev {
     struct molt_out out;
@@ -132,14 +133,39 @@ static int apply_built(struct dev *dev, const struct molt_build_result *built, u
     return molt_session_apply(dev->session, set, built, start_ns);
 }
 
+/* Something was saved while the build ran. A build may have read a file that
+ * was being written, truncated or half there, and it is out of date anyway. */
+static bool is_outdated(struct dev *dev)
+{
+    struct pollfd p = {.fd = molt_watch_fd(dev->watch), .events = POLLIN};
+    if (poll(&p, 1, 0) > 0)
+        settle(dev);
+    return dev->n_changed || dev->must_check_all;
+}
+
+/* Build what was saved, and again as long as more is saved meanwhile, which is
+ * given up after some rounds so that a stream of saves can't hold all back. */
+static int run_builder(struct dev *dev, struct molt_build_result **ret, struct molt_error *err)
+{
+    int rc;
+    *ret = NULL;
+    for (int i = 0;; i++) {
+        size_t n = dev->must_check_all ? 0 : dev->n_changed;
+        rc = molt_builder_run(dev->builder, n, (const char *const *)dev->changed, ret, err);
+        forget_changes(dev);
+        if (i == OUTDATED_MAX || molt_session_is_stopping(dev->session) || !is_outdated(dev))
+            return rc;
+        molt_build_result_free(*ret);
+        *ret = NULL;
+    }
+}
+
 static void build(struct dev *dev, uint64_t start_ns)
 {
     struct molt_build_result *built = NULL;
     struct molt_error err = {0};
-    size_t n = dev->must_check_all ? 0 : dev->n_changed;
     molt_out_progress(&dev->out, "building ...");
-    int rc = molt_builder_run(dev->builder, n, (const char *const *)dev->changed, &built, &err);
-    forget_changes(dev);
+    int rc = run_builder(dev, &built, &err);
     molt_out_progress(&dev->out, "");
     if (molt_session_is_stopping(dev->session)) {
         molt_build_result_free(built);
