@@ -34,14 +34,18 @@ static struct molt_arena_chunk *add_chunk(struct molt_arena *arena, size_t size)
 
 void *molt_arena_alloc(struct molt_arena *arena, size_t size)
 {
-    if (size > SIZE_MAX / 2)
+    if (size > SIZE_MAX / 2) {
+        arena->is_failed = true;
         return NULL;
+    }
     size = (size + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
     struct molt_arena_chunk *chunk = arena->chunks;
     if (!chunk || chunk->cap - chunk->used < size) {
         chunk = add_chunk(arena, size);
-        if (!chunk)
+        if (!chunk) {
+            arena->is_failed = true;
             return NULL;
+        }
     }
     void *piece = chunk->bytes + chunk->used;
     chunk->used += size;
@@ -64,8 +68,10 @@ char *molt_arena_printf(struct molt_arena *arena, const char *fmt, ...)
     char *text = NULL;
     int len = vasprintf(&text, fmt, ap);
     va_end(ap);
-    if (len < 0)
+    if (len < 0) {
+        arena->is_failed = true;
         return NULL;
+    }
     char *copy = molt_arena_strdup(arena, text);
     free(text);
     return copy;

@@ -19,9 +19,11 @@ struct molt_arena_chunk;
 
 struct molt_arena {
     struct molt_arena_chunk *chunks; /* the newest first */
+    bool is_failed;                  /* something could not be had, at least once */
 };
 
-/* Zeroed, aligned to 16 bytes; NULL when out of memory. */
+/* Zeroed, aligned to 16 bytes; NULL when out of memory. What was concluded
+ * from a NULL may be wrong, so readers ask is_failed before they tell. */
 void *molt_arena_alloc(struct molt_arena *arena, size_t size);
 char *molt_arena_strdup(struct molt_arena *arena, const char *text);
 char *molt_arena_printf(struct molt_arena *arena, const char *fmt, ...)

@@ -50,7 +50,9 @@ static void print_function(const struct molt_graph *g, const struct molt_node *n
     print_parameters(g, node, depth, &inner);
     molt_buf_adds(&inner, ")");
     molt_buf_printf(&inner, "%s", "");
-    if (!inner.is_failed)
+    if (inner.is_failed)
+        out->is_failed = true;
+    else
         print(g, node->target, inner.data, depth + 1, out);
     molt_buf_fini(&inner);
 }

@@ -43,11 +43,12 @@ static uint32_t strip(const struct molt_graph *g, uint32_t type)
     return type;
 }
 
-static void print(const struct molt_graph *g, uint32_t type, char *buf, size_t size)
+static void print(struct diff *d, const struct molt_graph *g, uint32_t type, char *buf, size_t size)
 {
     struct molt_buf text = MOLT_BUF_INIT;
     molt_graph_print(g, type, &text);
     snprintf(buf, size, "%s", text.data ? text.data : "?");
+    d->is_failed |= text.is_failed;
     molt_buf_fini(&text);
 }
 
@@ -63,11 +64,11 @@ static void line(struct diff *d, const char *path, const char *what)
 static void line_types(struct diff *d, const char *path, uint32_t old, uint32_t new)
 {
     char a[200], b[200], what[450];
-    print(d->old.graph, old, a, sizeof a);
-    print(d->new.graph, new, b, sizeof b);
+    print(d, d->old.graph, old, a, sizeof a);
+    print(d, d->new.graph, new, b, sizeof b);
     if (strcmp(a, b) == 0) {
-        print(d->old.graph, strip(d->old.graph, old), a, sizeof a);
-        print(d->new.graph, strip(d->new.graph, new), b, sizeof b);
+        print(d, d->old.graph, strip(d->old.graph, old), a, sizeof a);
+        print(d, d->new.graph, strip(d->new.graph, new), b, sizeof b);
     }
     snprintf(what, sizeof what, "%s -> %s", a, b);
     line(d, path, what);
@@ -77,7 +78,7 @@ static void line_member(struct diff *d, const char *path, const char *verb,
                         const struct molt_graph *g, uint32_t type)
 {
     char a[200], what[256];
-    print(g, type, a, sizeof a);
+    print(d, g, type, a, sizeof a);
     snprintf(what, sizeof what, "%s (%s)", verb, a);
     line(d, path, what);
 }
@@ -221,8 +222,8 @@ static void compare_records(struct diff *d, const char *path, const struct molt_
 static void compare_functions(struct diff *d, const char *path, uint32_t old, uint32_t new)
 {
     char a[400], b[400];
-    print(d->old.graph, old, a, sizeof a);
-    print(d->new.graph, new, b, sizeof b);
+    print(d, d->old.graph, old, a, sizeof a);
+    print(d, d->new.graph, new, b, sizeof b);
     if (strcmp(a, b) != 0)
         line_types(d, path, old, new);
 }
@@ -241,8 +242,8 @@ static void compare_pointees(struct diff *d, const char *path, uint32_t old, uin
     }
     int before = d->n_lines;
     char a_text[200], b_text[200];
-    print(d->old.graph, a, a_text, sizeof a_text);
-    print(d->new.graph, b, b_text, sizeof b_text);
+    print(d, d->old.graph, a, a_text, sizeof a_text);
+    print(d, d->new.graph, b, b_text, sizeof b_text);
     if (strcmp(a_text, b_text) != 0)
         line_types(d, path, old_pointer, new_pointer);
     else if (d->n_lines == before)
@@ -320,10 +321,11 @@ static int compare_all(struct diff *d, const char *key, struct molt_error *err)
     later(d, strip(d->old.graph, old), strip(d->new.graph, new));
     for (size_t i = 0; i < d->n_pairs && !d->is_failed; i++) {
         char name[200];
-        print(d->old.graph, d->pairs[i].old, name, sizeof name);
+        print(d, d->old.graph, d->pairs[i].old, name, sizeof name);
         compare(d, name, d->pairs[i].old, d->pairs[i].new, 0);
     }
-    if (d->is_failed || d->out->is_failed)
+    if (d->is_failed || d->out->is_failed || d->old.image.debug.arena.is_failed ||
+        d->new.image.debug.arena.is_failed)
         return molt_error_set(err, MOLT_ENOMEM, "comparing types: out of memory");
     return d->n_lines;
 }

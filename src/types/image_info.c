@@ -56,6 +56,8 @@ int molt_image_begin(const void *bytes, size_t len, const struct molt_image_opti
     if (!ret->meta)
         return molt_error_set(err, MOLT_ENOMEM, "reading an image: out of memory");
     int rc = run_steps(ret, bytes, len, err);
+    if (ret->debug.arena.is_failed)
+        rc = molt_error_set(err, MOLT_ENOMEM, "reading an image: out of memory");
     if (rc < 0) {
         if (ret->module)
             molt_error_wrap(err, rc, "module %s", ret->module);

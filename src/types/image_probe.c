@@ -62,6 +62,8 @@ int molt_image_probe(const void *bytes, size_t len, const char *project, size_t 
         molt_canon_init(&p.canon, &p.graph);
         rc = hash_all(&p, n, names, ret_sigs, err);
     }
+    if (p.debug.arena.is_failed)
+        rc = molt_error_set(err, MOLT_ENOMEM, "reading a probe: out of memory");
     molt_canon_fini(&p.canon);
     molt_graph_fini(&p.graph);
     molt_debug_fini(&p.debug);

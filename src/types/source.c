@@ -83,8 +83,10 @@ const struct molt_source *molt_debug_source_named(struct molt_debug *d,
         key++;
     }
     struct molt_source *source = molt_arena_alloc(&d->arena, sizeof *source);
-    if (!source || molt_map_put(&d->source_of_path, key, (uintptr_t)source) < 0)
+    if (!source || molt_map_put(&d->source_of_path, key, (uintptr_t)source) < 0) {
+        d->arena.is_failed = true; /* no source isn't the same as no memory */
         return NULL;
+    }
     const char *slash = strrchr(path, '/');
     *source = (struct molt_source){.path = path,
                                    .text = short_form(d, path),
