@@ -53,7 +53,9 @@ void molt_free(void *payload)
     struct molt_block *block = find_exact(runner, payload);
     struct molt_process *p = runner->process;
     struct molt_owner *owner = block ? molt_block_owner(block) : NULL;
-    bool is_state = p && block && (block == p->state_block || block == p->prepared);
+    /* What is being prepared for a process concerns only who prepares it. */
+    bool is_state =
+        p && block && (block == p->state_block || (runner->is_converting && block == p->prepared));
     if (owner && owner == molt_runner_owner(runner) && !is_state)
         molt_block_drop(runner->rt->heap, &runner->cache, block);
     else if (owner && runner->is_converting && owner == &p->owner && !is_state)
