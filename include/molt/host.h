@@ -30,15 +30,15 @@ typedef void molt_log_fn(void *user, enum molt_level level, const char *text);
 typedef const char *molt_config_fn(void *user, const char *key);
 
 struct molt_host_config {
-    size_t size;            /* sizeof(struct molt_host_config) */
-    const char *store;      /* folder that images are mapped from; must exist */
-    unsigned workers;       /* 0: one per core that this process may run on */
-    unsigned worlds_max;    /* 0: 8 */
-    size_t stack_bytes;     /* of a callback; 0: 256 KiB; rounded up to pages */
-    unsigned is_sealed : 1; /* map from sealed memfds instead of the store */
-    molt_log_fn *log;       /* NULL: nothing is logged; any thread */
+    size_t size;                /* sizeof(struct molt_host_config) */
+    const char *store;          /* folder that images are mapped from; must exist */
+    unsigned workers;           /* 0: one per core that this process may run on */
+    unsigned worlds_max;        /* 0: 8 */
+    size_t stack_bytes;         /* of a callback; 0: 256 KiB; rounded up to pages */
+    unsigned is_sealed : 1;     /* map from sealed memfds instead of the store */
+    molt_log_fn *log;           /* NULL: nothing is logged; any thread */
     molt_config_fn *config_get; /* NULL: molt_config() gives the fallback */
-    void *user;             /* handed to both */
+    void *user;                 /* handed to both */
 };
 
 int molt_host_new(const struct molt_host_config *config, struct molt_host **ret,

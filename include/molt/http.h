@@ -24,8 +24,8 @@ extern "C" {
 struct molt_http; /* a request and the response to it */
 
 struct molt_route {
-    const char *method; /* "GET"; "*" for any */
-    const char *path;   /* "/", "/users" exactly, or a prefix that ends in '*' */
+    const char *method;                  /* "GET"; "*" for any */
+    const char *path;                    /* "/", "/users" exactly, or a prefix that ends in '*' */
     int (*handler)(struct molt_http *r); /* 0, or negative: the client gets 500 */
 };
 

@@ -90,12 +90,12 @@ int molt_keep(void *block);
 #define MOLT_SERVER(name_, S, ...)                                                                 \
     static MOLT_TAG_UNION_(S) molt_tag_state_##name_ MOLT_TAG_ATTR_;                               \
     static const struct molt_server molt_server_##name_                                            \
-        __attribute__((used, section("molt_servers"), aligned(8))) = {                             \
-            .size = sizeof(struct molt_server),                                                    \
-            .state_size = sizeof(S),                                                               \
-            .name = #name_,                                                                        \
-            .state = #S,                                                                           \
-            __VA_ARGS__}
+        __attribute__((used, section("molt_servers"),                                              \
+                       aligned(8))) = {.size = sizeof(struct molt_server),                         \
+                                       .state_size = sizeof(S),                                    \
+                                       .name = #name_,                                             \
+                                       .state = #S,                                                \
+                                       __VA_ARGS__}
 
 /* Handlers return 0 to go on; a negative code ends the process with it. */
 
