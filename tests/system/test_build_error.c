@@ -74,6 +74,8 @@ static void the_fix_makes_it_go_away(void **state)
 static void an_undefined_function_is_a_link_error_with_file_and_line(void **state)
 {
     struct test_app *app = *state;
+    if (MOLT_TEST_SLOWNESS > 1)
+        skip(); /* a sanitizer's library defines names that no link can know */
     test_app_edit(app, "src/hello.c", "static int hello(", "int nowhere(void);\nstatic int hello(");
     test_app_await(app, "nothing to change"); /* a declaration is no code */
     test_app_edit(app, "src/hello.c", "    return molt_http_printf(r, 200, \"Fixed",
@@ -93,7 +95,7 @@ static void an_error_in_one_of_two_files_keeps_both_as_they_were(void **state)
     struct test_app *app = *state;
     test_app_edit(app, "src/counter.h", "long counter_next(void);", "long counter_next(long by);");
     test_app_await(app, "compile error, nothing changed");
-    assert_answer(app, "Undefined\n");
+    assert_answer(app, MOLT_TEST_SLOWNESS > 1 ? "Fixed\n" : "Undefined\n");
     test_app_edit(app, "src/counter.h", "long counter_next(long by);", "long counter_next(void);");
     test_app_await(app, "nothing to change");
     assert_page(app, "app is live", true);
