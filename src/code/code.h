@@ -272,6 +272,9 @@ struct molt_world_info {
     unsigned long n_holds;
     const char *owners; /* participants in it: "worker 0, thread feed" */
 };
+/* The last number that a version of @module was given in this host; 0: there
+ * never was one. */
+unsigned molt_code_last_number(struct molt_code *code, const char *module);
 /* Whether the live world @world_id has this version. */
 bool molt_code_world_has(struct molt_code *code, uint64_t world_id, const char *module,
                          unsigned number);

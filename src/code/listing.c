@@ -101,3 +101,14 @@ bool molt_code_world_has(struct molt_code *code, uint64_t world_id, const char *
     pthread_mutex_unlock(&code->lock);
     return has;
 }
+
+unsigned molt_code_last_number(struct molt_code *code, const char *module)
+{
+    unsigned number = 0;
+    pthread_mutex_lock(&code->lock);
+    for (size_t i = 0; i < code->n_numbers; i++)
+        if (strcmp(code->numbers[i].module, module) == 0)
+            number = code->numbers[i].number;
+    pthread_mutex_unlock(&code->lock);
+    return number;
+}

@@ -120,13 +120,28 @@ static int purge_hard(struct molt_host *host, struct find *f, unsigned *ret_kill
     return kill_pinners(host, f, ret_killed, err);
 }
 
+/* A name that was never seen is a slip of the finger, not an empty purge. */
+static int check_known(struct molt_host *host, const char *module, unsigned number,
+                       struct molt_error *err)
+{
+    unsigned last = module ? molt_code_last_number(host->code, module) : 0;
+    if (module && last == 0)
+        return molt_error_set(err, MOLT_ENOENT, "there is and was no module %s", module);
+    if (module && number > last)
+        return molt_error_set(err, MOLT_ENOENT, "there is and was no %s@%u, the last is %s@%u",
+                              module, number, module, last);
+    return 0;
+}
+
 int molt_upgrade_purge(struct molt_host *host, const char *module, unsigned number, int is_hard,
                        unsigned *ret_unloaded, unsigned *ret_killed, struct molt_error *err)
 {
     struct find f = {.module = module, .number = number};
     unsigned killed = 0;
     int unloaded = 0;
-    int rc = is_hard ? purge_hard(host, &f, &killed, err) : 0;
+    int rc = check_known(host, module, number, err);
+    if (rc == 0 && is_hard)
+        rc = purge_hard(host, &f, &killed, err);
     if (rc == 0 && !is_hard && module)
         rc = find_version(host, &f, err);
     if (rc == 0)

@@ -42,7 +42,7 @@ int molt_upgrade_apply(struct molt_host *host, uint64_t stage, int deadline_ms,
 /* Let old versions of @module (NULL: all) go whose pins are gone. With
  * @is_hard, on the operator's word: kill the processes that pin @number of
  * @module first. Foreign threads and libraries can't be killed: MOLT_EPINNED
- * names them. */
+ * names them. MOLT_ENOENT: no such module or version ever was. */
 int molt_upgrade_purge(struct molt_host *host, const char *module, unsigned number, int is_hard,
                        unsigned *ret_unloaded, unsigned *ret_killed, struct molt_error *err);
 

@@ -144,6 +144,9 @@ static void beam_33_hard_purge_counts_whom_it_ended(void **state)
     assert_int_equal(killed, 0);
     assert_int_equal(purge(&f, "m", 2, true, &unloaded, &killed, &err), MOLT_EINVAL);
     assert_int_equal(purge(&f, "m", 0, true, &unloaded, &killed, &err), MOLT_EINVAL);
+    /* What never was is told apart from what is gone. */
+    assert_int_equal(purge(&f, "m", 77, false, &unloaded, &killed, &err), MOLT_ENOENT);
+    assert_int_equal(purge(&f, "none", 0, false, &unloaded, &killed, &err), MOLT_ENOENT);
     fixture_close(&f);
 }
 
