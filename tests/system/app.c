@@ -252,8 +252,9 @@ void test_app_init(struct test_app *app)
     app->port = find_port();
     app->page_port = find_port();
     snprintf(conf, sizeof(conf),
-             "name = app\nstart = app\ncc = %s\nhttp.port = %u\ndev.port = %u\n", MOLT_TEST_CC,
-             app->port, app->page_port);
+             "name = app\nstart = app\ncc = %s\nhttp.port = %u\ndev.port = %u\n"
+             "http.idle_ms = 86400000\n", /* tests hold connections for longer than a minute */
+             MOLT_TEST_CC, app->port, app->page_port);
     test_app_overwrite(app, "molt.conf", conf);
 }
 
