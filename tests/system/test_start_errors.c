@@ -66,8 +66,8 @@ static void a_bad_line_of_molt_conf_is_shown_with_its_number(void **state)
     char *text = test_app_read(app, "molt.conf"), bad[600];
     snprintf(bad, sizeof(bad), "%snonsense\n", text);
     test_app_save(app, "molt.conf", bad);
-    assert_fails(app, "dev", "molt.conf:6: `nonsense`: expected `key = value`");
-    assert_fails(app, "build", "molt.conf:6:");
+    assert_fails(app, "dev", "molt.conf:7: `nonsense`: expected `key = value`");
+    assert_fails(app, "build", "molt.conf:7:");
     snprintf(bad, sizeof(bad), "%scflags.nobody = -O2\n", text);
     test_app_save(app, "molt.conf", bad);
     assert_fails(app, "build", "nobody");
