@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "build/api_names.h"
 #include "build/elf.h"
 
 struct check {
@@ -14,6 +15,7 @@ struct check {
     const struct molt_project_module *module;
     struct molt_args defined;   /* own exports that are there */
     struct molt_args undefined; /* names that nothing provides */
+    struct molt_args api;       /* what libmolt has */
     bool reports_foreign;
 };
 
@@ -68,11 +70,17 @@ static void foreign(struct check *c, const char *owner, const char *name)
     c->run->result->code = MOLT_ELINK;
 }
 
-/* Names that the host provides, and those of tools that are linked to it. */
-static bool is_provided(const char *name)
+/* Names that the host provides, and those of tools that are linked to it. With
+ * a sanitizer only libmolt's own are known: its library takes names over,
+ * without versions. */
+static bool is_provided(const struct check *c, const char *name)
 {
-    static const char *const prefixes[] = {"molt$",    "molt_",   "__wrap_",     "__asan_",
+    static const char *const prefixes[] = {"molt$",    "__wrap_", "__asan_",
                                            "__ubsan_", "__tsan_", "__sanitizer_"};
+    if (strncmp(name, "molt_", 5) == 0)
+        return molt_args_has(&c->api, name);
+    if (c->run->builder->sanitizer)
+        return true;
     for (size_t i = 0; i < sizeof(prefixes) / sizeof(*prefixes); i++)
         if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
             return true;
@@ -86,7 +94,7 @@ static void symbol(void *user, const struct molt_elf_symbol *s)
     const char *module, *name;
     uint64_t sig;
     if (!s->is_defined) {
-        if (!s->is_weak && !s->is_found && !is_provided(s->name))
+        if (!s->is_weak && !s->is_found && !is_provided(c, s->name))
             molt_args_add(&c->undefined, s->name);
         return;
     }
@@ -132,7 +140,7 @@ static int find_uses(struct check *c, const struct molt_args *link, struct molt_
     struct molt_job job;
     molt_job_init(&job);
     molt_args_copy(&job.argv, link);
-    molt_args_add(&job.argv, "--no-undefined");
+    molt_args_add(&job.argv, c->run->builder->sanitizer ? "-Wl,--no-undefined" : "--no-undefined");
     int rc = molt_jobs_run(&job, 1, 1, c->run->builder->root, c->run->err);
     if (rc == 0)
         molt_text_diagnostics(job.err.data, out);
@@ -142,11 +150,17 @@ static int find_uses(struct check *c, const struct molt_args *link, struct molt_
 
 static void undefined(struct check *c, const char *name, const char *file, int line)
 {
-    molt_run_error(c->run, file, line,
-                   "module %s uses %s(), which nothing defines; define it, include the "
-                   "header of the module that exports it, or name its library with "
-                   "`libs.%s = ` in molt.conf",
-                   c->module->name, name, c->module->name);
+    const char *meant = molt_api_names_nearest(&c->api, name);
+    if (strncmp(name, "molt_", 5) == 0 && meant)
+        molt_run_error(c->run, file, line,
+                       "module %s uses %s(), which molt does not have; did you mean %s()?",
+                       c->module->name, name, meant);
+    else
+        molt_run_error(c->run, file, line,
+                       "module %s uses %s(), which nothing defines; define it, include the "
+                       "header of the module that exports it, or name its library with "
+                       "`libs.%s = ` in molt.conf",
+                       c->module->name, name, c->module->name);
     c->run->result->code = MOLT_ELINK;
 }
 
@@ -197,6 +211,7 @@ static void fini(struct check *c)
 {
     molt_args_fini(&c->defined);
     molt_args_fini(&c->undefined);
+    molt_args_fini(&c->api);
 }
 
 int molt_run_check_defined(struct molt_run *run, const struct molt_project_module *module,
@@ -214,10 +229,9 @@ int molt_run_check_undefined(struct molt_run *run, const struct molt_project_mod
                              const void *bytes, size_t len, const struct molt_args *link)
 {
     struct check c = {.run = run, .module = module};
-    /* With a sanitizer its library takes names over, without versions. */
-    if (run->builder->sanitizer)
-        return 0;
-    int rc = look(&c, bytes, len);
+    int rc = molt_api_names_read(run->builder->share.include, &c.api, run->err);
+    if (rc == 0)
+        rc = look(&c, bytes, len);
     if (rc == 0 && c.undefined.n)
         rc = report_undefined(&c, link);
     fini(&c);

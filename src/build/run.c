@@ -98,17 +98,14 @@ static bool has_optimisation(const struct molt_args *flags)
  * can't undo them. See docs/design/spine.md, "Flags of a module". */
 static void needed_flags(const struct molt_builder *b, struct molt_args *out)
 {
-    static const char *const common[] = {"-g",
-                                         "-gz=none",
-                                         "-gno-split-dwarf",
-                                         "-fno-lto",
-                                         "-fPIC",
-                                         "-fno-plt",
-                                         "-fvisibility=default",
-                                         "-ftls-model=global-dynamic",
-                                         "-fstack-clash-protection",
-                                         "-fno-common",
-                                         "-fdiagnostics-color=never"};
+    static const char *const common[] = {"-g", "-gz=none", "-gno-split-dwarf", "-fno-lto", "-fPIC",
+                                         "-fno-plt", "-fvisibility=default",
+                                         "-ftls-model=global-dynamic", "-fstack-clash-protection",
+                                         "-fno-common", "-fdiagnostics-color=never",
+                                         /* C17 has none of these; what they are about crashes */
+                                         "-Werror=implicit-function-declaration",
+                                         "-Werror=implicit-int", "-Werror=int-conversion",
+                                         "-Werror=incompatible-pointer-types"};
     for (size_t i = 0; i < sizeof(common) / sizeof(*common); i++)
         molt_args_add(out, common[i]);
     if (!b->tools->is_clang) {

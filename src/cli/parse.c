@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "build/near.h"
 #include "cli/command.h"
 
 /* Index of the option whose name is the first @len bytes of @name, or -1. */
@@ -149,33 +150,6 @@ void molt_command_print_overview(struct molt_buf *out)
                        "Exit codes: 0 done, 1 refused or failed, 2 usage.\n");
 }
 
-/* ---- misspelt names --------------------------------------------------------------- */
-
-/* Edits (insert, delete, replace) from @a to @b; names longer than the table
- * are as far away as can be. */
-static unsigned distance(const char *a, const char *b)
-{
-    enum { MAX = 24 };
-    size_t n = strlen(a), m = strlen(b);
-    unsigned row[MAX + 1];
-    if (n > MAX || m > MAX)
-        return MAX;
-    for (size_t j = 0; j <= m; j++)
-        row[j] = (unsigned)j;
-    for (size_t i = 1; i <= n; i++) {
-        unsigned diagonal = row[0];
-        row[0] = (unsigned)i;
-        for (size_t j = 1; j <= m; j++) {
-            unsigned above = row[j], best = diagonal + (a[i - 1] != b[j - 1]);
-            best = above + 1 < best ? above + 1 : best;
-            best = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
-            diagonal = above;
-            row[j] = best;
-        }
-    }
-    return row[m];
-}
-
 const char *molt_command_guess(const char *name)
 {
     size_t n;
@@ -183,7 +157,7 @@ const char *molt_command_guess(const char *name)
     const char *best = NULL;
     unsigned least = 3; /* farther away is no misspelling */
     for (size_t i = 0; i < n; i++) {
-        unsigned d = distance(name, list[i]->name);
+        unsigned d = molt_near_distance(name, list[i]->name);
         if (d < least) {
             least = d;
             best = list[i]->name;

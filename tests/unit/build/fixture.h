@@ -26,6 +26,7 @@
 
 struct fixture {
     char root[64];
+    const char *cc; /* compiler of this test, if it matters */
     struct molt_builder *builder;
     struct molt_build_result *result; /* of the last build */
     struct molt_error err;

@@ -26,6 +26,7 @@ static int setup(void **state)
     char conf[256];
     snprintf(conf, sizeof(conf), "name = shop\ncc = %s\ncflags = -Wall -Wextra -Wpedantic\n", cc);
     put(&f, "molt.conf", conf);
+    f.cc = cc;
     *state = &f;
     return 0;
 }
@@ -434,6 +435,46 @@ static void an_undefined_function_is_located(void **state)
     expect_line(d, 5);
 }
 
+static void a_misspelt_function_of_molt_is_told_with_the_right_one(void **state)
+{
+    struct fixture *f = *state;
+    put(f, "src/a.c",
+        "#include <molt/molt.h>\nint molt_sned(const char *name, void *message);\n"
+        "static int start(void)\n{\n    return molt_sned(\"a\", NULL);\n}\n"
+        "MOLT_ON_LOAD(start);\n");
+    assert_int_equal(build(f), MOLT_ELINK);
+    const struct molt_diagnostic *d = told(f, "did you mean molt_send()?");
+    assert_string_equal(d->file, "src/a.c");
+    expect_line(d, 5);
+    put(f, "src/a.c",
+        "int molt_fly_to_the_moon(void);\nint start(void);\n"
+        "int start(void)\n{\n    return molt_fly_to_the_moon();\n}\n");
+    assert_int_equal(build(f), MOLT_ELINK);
+    told(f, "molt_fly_to_the_moon(), which nothing defines");
+    /* That is the http module's: without its header it has another name. */
+    put(f, "src/a.c",
+        "int molt_http_printf(void);\nint start(void);\n"
+        "int start(void)\n{\n    return molt_http_printf();\n}\n");
+    assert_int_equal(build(f), MOLT_ELINK);
+}
+
+static void what_only_warns_in_c_but_crashes_is_an_error(void **state)
+{
+    struct fixture *f = *state;
+    put(f, "molt.conf", strcmp(f->cc, "gcc") == 0 ? "name = x\n" : "name = x\ncc = clang\n");
+    put(f, "src/a.c", "int a(void);\nint a(void)\n{\n    return undeclared(1);\n}\n");
+    assert_int_equal(build(f), MOLT_ECOMPILE);
+    expect_line(told(f, "undeclared"), 4);
+    put(f, "src/a.c", "char *a(long n);\nchar *a(long n)\n{\n    return n;\n}\n");
+    assert_int_equal(build(f), MOLT_ECOMPILE);
+    put(f, "src/a.c", "int *a(char **n);\nint *a(char **n)\n{\n    return n;\n}\n");
+    assert_int_equal(build(f), MOLT_ECOMPILE);
+    put(f, "src/a.c", "f(void);\nf(void)\n{\n    return 1;\n}\n");
+    assert_int_equal(build(f), MOLT_ECOMPILE);
+    put(f, "src/a.c", "int a(void);\nint a(void)\n{\n    return 1;\n}\n");
+    build_ok(f);
+}
+
 static void one_name_defined_twice_is_a_link_error(void **state)
 {
     struct fixture *f = *state;
@@ -770,6 +811,8 @@ int main(void)
         BOTH(a_missing_export_is_named),
         BOTH(a_function_of_another_modules_header_is_refused),
         BOTH(an_undefined_function_is_located),
+        BOTH(a_misspelt_function_of_molt_is_told_with_the_right_one),
+        BOTH(what_only_warns_in_c_but_crashes_is_an_error),
         TEST(one_name_defined_twice_is_a_link_error, "gcc"),
         BOTH(broken_image_rules_are_refusals),
         TEST(a_bad_conf_fails_the_build_and_nothing_else, "gcc"),
