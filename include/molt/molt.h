@@ -97,7 +97,12 @@ int molt_keep(void *block);
                                        .state = #S,                                                \
                                        __VA_ARGS__}
 
-/* Handlers return 0 to go on; a negative code ends the process with it. */
+/* Handlers return 0 to go on, MOLT_STOP to end the process normally, or a
+ * negative code to end it with that. terminate runs in both cases. */
+#define MOLT_STOP 1
+
+/* Of a process, among those that wait for the same core. */
+enum molt_priority { MOLT_PRIORITY_NORMAL, MOLT_PRIORITY_HIGH, MOLT_PRIORITY_LOW };
 
 /* ---- messages ---------------------------------------------------------- */
 

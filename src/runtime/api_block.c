@@ -32,16 +32,17 @@ static struct molt_block *find_exact(const struct molt_runner *runner, const voi
  * yet fail: what it frees of it goes when the new state is adopted. */
 static bool free_later(struct molt_process *p, struct molt_block *block)
 {
-    size_t n = p->n_prepared_frees;
+    struct molt_prepared *prepared = atomic_load_explicit(&p->prepared, memory_order_relaxed);
+    size_t n = prepared->n_frees;
     for (size_t i = 0; i < n; i++)
-        if (p->prepared_frees[i] == block)
+        if (prepared->frees[i] == block)
             return true;
-    struct molt_block **list = realloc(p->prepared_frees, (n + 1) * sizeof(struct molt_block *));
+    struct molt_block **list = realloc(prepared->frees, (n + 1) * sizeof(struct molt_block *));
     if (!list)
         return false; /* it goes with the process */
     list[n] = block;
-    p->prepared_frees = list;
-    p->n_prepared_frees = n + 1;
+    prepared->frees = list;
+    prepared->n_frees = n + 1;
     return true;
 }
 
@@ -55,7 +56,7 @@ void molt_free(void *payload)
     struct molt_owner *owner = block ? molt_block_owner(block) : NULL;
     /* What is being prepared for a process concerns only who prepares it. */
     bool is_state =
-        p && block && (block == p->state_block || (runner->is_converting && block == p->prepared));
+        p && block && (block == p->state_block || (runner->is_converting && block == atomic_load_explicit(&p->prepared, memory_order_relaxed)->state));
     if (owner && owner == molt_runner_owner(runner) && !is_state)
         molt_block_drop(runner->rt->heap, &runner->cache, block);
     else if (owner && runner->is_converting && owner == &p->owner && !is_state)
@@ -76,7 +77,7 @@ size_t molt_count(const void *payload)
     struct molt_owner *owner = molt_block_owner(block);
     bool is_mine =
         owner == molt_runner_owner(runner) || (runner->process && owner == &runner->process->owner);
-    return is_mine ? block->count : 0;
+    return is_mine ? molt_block_count(block) : 0;
 }
 
 /* Keeps what @payload reaches, too: half a graph would be of no use. */
@@ -91,11 +92,10 @@ int molt_keep(void *payload)
         return MOLT_EOWNER;
     if (block == p->state_block)
         return 0;
-    struct molt_cargo graph;
     /* Pointers to the state or to others are no obstacle: nothing moves. */
-    (void)molt_cargo_collect(runner->rt->heap, &p->owner, block, p->state_block, &graph);
-    molt_cargo_give(&graph, &p->owner, &p->owner.blocks);
-    size_t bytes = atomic_load_explicit(&graph.transit.bytes, memory_order_relaxed);
+    (void)molt_message_pack(runner->rt->heap, &p->owner, block, p->state_block);
+    molt_message_address(block, &p->owner);
+    size_t bytes = molt_message_unpack(block, &p->owner.blocks);
     size_t now = atomic_load_explicit(&p->owner.bytes, memory_order_relaxed);
     atomic_store_explicit(&p->owner.bytes, now + bytes, memory_order_relaxed);
     return 0;

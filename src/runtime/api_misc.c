@@ -43,10 +43,12 @@ int molt_version(char *buf, size_t size)
 {
     struct molt_runner *runner = molt_runner_here();
     struct molt_process *p = runner ? runner->process : NULL;
-    if (!p || !p->version)
+    const struct molt_version *v =
+        p ? atomic_load_explicit(&p->version, memory_order_relaxed) : NULL;
+    if (!v)
         return MOLT_ENOPROC;
     if (!buf || size == 0)
         return MOLT_EINVAL;
-    molt_version_print(p->version, buf, size);
+    molt_version_print(v, buf, size);
     return 0;
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The molt authors */
 /* The public functions on messages, calls and processes. */
-#include <stdio.h>
-#include <stdlib.h>
+#include <limits.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "runtime/after.h"
+#include "runtime/fiber.h"
+#include "runtime/lane.h"
 #include "runtime/rt.h"
 #include "runtime/worker.h"
 
@@ -20,11 +22,11 @@ static struct molt_runner *effective_runner(void)
 /* What is consumed also where there is nobody to give it to. */
 static int consume(struct molt_runner *runner, void *msg, int code)
 {
-    struct molt_cargo graph;
-    int rc = molt_runner_take(runner, msg, &graph);
+    struct molt_block *root;
+    int rc = molt_runner_take(runner, msg, &root);
     if (rc < 0)
         return rc;
-    molt_runner_drop(runner, &graph);
+    molt_runner_drop(runner, root);
     return code;
 }
 
@@ -37,23 +39,13 @@ static int refuse(void *msg)
 
 /* ---- send --------------------------------------------------------------------- */
 
-/* Consumes @graph. */
+/* Consumes @root. */
 static int post(struct molt_runner *runner, molt_pid pid, enum molt_message_kind kind,
-                struct molt_from from, struct molt_cargo *graph, struct molt_process *caller)
+                struct molt_from from, struct molt_block *root)
 {
-    struct molt_process *p = molt_process_find(runner->rt, pid);
-    struct molt_message *m = p ? molt_message_new(kind) : NULL;
-    if (!m) {
-        molt_runner_drop(runner, graph);
-        return p ? MOLT_ENOMEM : MOLT_EDEAD;
-    }
-    m->root = graph->root;
-    m->from = from;
-    m->bytes = atomic_load_explicit(&graph->transit.bytes, memory_order_relaxed);
-    molt_cargo_give(graph, &p->owner, &m->blocks);
-    int rc = molt_process_deliver(runner->rt, pid, m, caller);
+    int rc = molt_process_post(runner->rt, pid, root, kind, from);
     if (rc < 0)
-        molt_message_free(runner->rt->heap, &runner->cache, m);
+        molt_runner_drop(runner, root);
     return rc;
 }
 
@@ -62,11 +54,11 @@ int molt_send_pid(molt_pid pid, void *msg)
     struct molt_runner *runner = effective_runner();
     if (!runner)
         return refuse(msg);
-    struct molt_cargo graph;
-    int rc = molt_runner_take(runner, msg, &graph);
+    struct molt_block *root;
+    int rc = molt_runner_take(runner, msg, &root);
     if (rc < 0)
         return rc;
-    return post(runner, pid, MOLT_MESSAGE_CAST, (struct molt_from){0}, &graph, NULL);
+    return post(runner, pid, MOLT_MESSAGE_CAST, (struct molt_from){0}, root);
 }
 
 int molt_send(const char *name, void *msg)
@@ -80,94 +72,119 @@ int molt_send(const char *name, void *msg)
     return molt_send_pid(pid, msg);
 }
 
-/* ---- call --------------------------------------------------------------------- */
+/* ---- waits -------------------------------------------------------------------- */
 
-/* The ref to complete, or 0 if the process was asked to end: then it doesn't
+/* The number to complete, or 0 if the process was asked to end: then it doesn't
  * wait at all. */
-static uint64_t begin_wait(struct molt_process *p, enum molt_wait_kind kind, const char *what)
+static uint64_t begin_wait(struct molt_process *p, enum molt_wait_kind kind)
 {
-    uint64_t ref = 0;
-    pthread_mutex_lock(&p->lock);
-    if (!p->is_exit_wanted) {
-        ref = ++p->wait.ref;
-        p->wait.kind = kind;
-        p->wait.is_done = false;
-        p->wait.rc = 0;
-        p->wait.root = NULL;
-        p->wait.bytes = 0;
-        snprintf(p->wait.what, sizeof(p->wait.what), "%s", what);
-    }
-    pthread_mutex_unlock(&p->lock);
-    return ref;
+    int reason;
+    p->ref = (p->ref + 1) & MOLT_REF_MASK;
+    p->ref += p->ref == 0;
+    p->wait_root = NULL;
+    p->wait_rc = 0;
+    uint64_t ref = p->ref;
+    /* Seq_cst, before exit_word: see molt_process_exit(). */
+    atomic_store(&p->wait_ref, ref);
+    bool is_ending = atomic_load_explicit(&p->phase, memory_order_relaxed) == MOLT_PHASE_ENDING;
+    if (!is_ending && molt_process_is_asked(p, MOLT_EXIT_ASKED, &reason) &&
+        atomic_compare_exchange_strong(&p->wait_ref, &ref, 0))
+        return 0;
+    p->fiber->act.wait_kind = kind;
+    return p->ref;
 }
 
 /* The result of the wait; a reply becomes the process's. */
 static int end_wait(struct molt_process *p, struct molt_block **ret_root)
 {
-    struct molt_list reply;
-    molt_list_init(&reply);
-    pthread_mutex_lock(&p->lock);
-    int rc = p->wait.rc;
-    *ret_root = p->wait.root;
-    size_t bytes = p->wait.bytes;
-    molt_list_splice(&reply, &p->wait.reply);
-    p->wait.kind = MOLT_WAIT_NONE;
-    p->wait.is_done = false;
-    pthread_mutex_unlock(&p->lock);
-    molt_list_splice(&p->owner.blocks, &reply);
-    size_t now = atomic_load_explicit(&p->owner.bytes, memory_order_relaxed);
-    atomic_store_explicit(&p->owner.bytes, now + bytes, memory_order_relaxed);
-    return rc;
+    p->fiber->act.wait_kind = MOLT_WAIT_NONE;
+    struct molt_block *root = p->wait_root;
+    p->wait_root = NULL;
+    if (root) {
+        size_t bytes = molt_message_unpack(root, &p->owner.blocks);
+        size_t now = atomic_load_explicit(&p->owner.bytes, memory_order_relaxed);
+        atomic_store_explicit(&p->owner.bytes, now + bytes, memory_order_relaxed);
+    }
+    *ret_root = root;
+    return p->wait_rc;
 }
 
-static void start_wait_timer(struct molt_process *p, unsigned ms)
+static void start_wait_timer(struct molt_process *p, uint64_t ref, unsigned ms)
 {
-    molt_timer_start(&p->worker->timers, &p->wait_timer, molt_clock_ns() + (uint64_t)ms * 1000000);
+    struct molt_timer_event event = {
+        .pid = molt_process_pid(p), .ref = ref, .kind = MOLT_TIMER_WAIT};
+    struct molt_lane *lane = atomic_load_explicit(&p->lane, memory_order_relaxed);
+    if (p->fiber->act.wait_kind == MOLT_WAIT_SLEEP)
+        event.kind = MOLT_TIMER_SLEEP;
+    molt_timer_start(&lane->timers, &p->fiber->act.wait_timer,
+                     molt_clock_ns() + (uint64_t)ms * 1000000, &event);
+}
+
+/* Until somebody completes the wait; @timeout_ms < 0: however long that takes. */
+static void wait_for(struct molt_process *p, uint64_t ref, int timeout_ms)
+{
+    if (timeout_ms >= 0)
+        start_wait_timer(p, ref, (unsigned)timeout_ms);
+    molt_worker_suspend(p);
+    if (timeout_ms >= 0)
+        molt_timer_cancel(&p->fiber->act.wait_timer);
 }
 
 static void report_locked(struct molt_process *p, const char *what)
 {
     char label[128];
+    const struct molt_activation *act = &p->fiber->act;
     molt_process_label(p, label, sizeof(label));
     molt_runtime_log(p->rt, MOLT_ERR,
                      "%s: %s would block while %u lock%s held, the last at %p: unlock it first",
-                     label, what, p->n_locks, p->n_locks == 1 ? " is" : "s are",
-                     p->locks[(p->n_locks - 1) % MOLT_LOCKS_KEPT]);
+                     label, what, act->n_locks, act->n_locks == 1 ? " is" : "s are",
+                     act->locks[(act->n_locks - 1) % MOLT_LOCKS_KEPT]);
 }
+
+/* ---- call --------------------------------------------------------------------- */
 
 static void free_graph(struct molt_runner *runner, struct molt_process *p, struct molt_block *root)
 {
-    struct molt_cargo graph;
-    (void)molt_cargo_collect(runner->rt->heap, &p->owner, root, p->state_block, &graph);
-    molt_runner_drop(runner, &graph);
+    (void)molt_message_pack(runner->rt->heap, &p->owner, root, p->state_block);
+    molt_runner_drop(runner, root);
 }
 
-/* Post the call and wait. Consumes @graph. */
-static int call(struct molt_runner *runner, molt_pid pid, const char *name,
-                struct molt_cargo *graph, int timeout_ms, struct molt_block **ret_root)
+/* Nobody was asked. Somebody may have ended the wait all the same. */
+static void abort_wait(struct molt_process *p, uint64_t ref)
+{
+    struct molt_block *root;
+    if (!atomic_compare_exchange_strong(&p->wait_ref, &ref, 0))
+        molt_worker_suspend(p);
+    (void)end_wait(p, &root);
+}
+
+static void note_whom(struct molt_activation *act, const char *name, molt_pid pid)
+{
+    act->whom_pid = pid;
+    act->whom[0] = '\0';
+    if (name && !memccpy(act->whom, name, '\0', sizeof(act->whom)))
+        act->whom[sizeof(act->whom) - 1] = '\0';
+}
+
+/* Post the call and wait. Consumes @root. */
+static int call(struct molt_runner *runner, molt_pid pid, const char *name, struct molt_block *root,
+                int timeout_ms, struct molt_block **ret_root)
 {
     struct molt_process *p = runner->process;
-    char what[MOLT_NAME_MAX + 8];
-    if (name)
-        snprintf(what, sizeof(what), "call %.63s", name);
-    else
-        snprintf(what, sizeof(what), "call %llu", (unsigned long long)pid);
-    uint64_t ref = begin_wait(p, MOLT_WAIT_CALL, what);
+    uint64_t ref = begin_wait(p, MOLT_WAIT_CALL);
     if (!ref) {
-        molt_runner_drop(runner, graph);
+        molt_runner_drop(runner, root);
         return MOLT_EKILLED;
     }
-    struct molt_from from = {atomic_load_explicit(&p->pid, memory_order_relaxed), ref};
-    int rc = post(runner, pid, MOLT_MESSAGE_CALL, from, graph, p);
-    if (rc == 0) {
-        if (timeout_ms >= 0)
-            start_wait_timer(p, (unsigned)timeout_ms);
-        molt_worker_suspend(p);
-        molt_timer_cancel(&p->worker->timers, &p->wait_timer);
-        molt_process_forget_call(p);
+    note_whom(&p->fiber->act, name, pid);
+    struct molt_from from = {molt_process_pid(p), ref};
+    int rc = post(runner, pid, MOLT_MESSAGE_CALL, from, root);
+    if (rc < 0) {
+        abort_wait(p, ref);
+        return rc;
     }
-    int result = end_wait(p, ret_root);
-    return rc < 0 ? rc : result;
+    wait_for(p, ref, timeout_ms);
+    return end_wait(p, ret_root);
 }
 
 static int check_call(struct molt_runner *runner, const char *name, molt_pid *pid)
@@ -177,9 +194,9 @@ static int check_call(struct molt_runner *runner, const char *name, molt_pid *pi
         *pid = molt_names_find(runner->rt, name);
     if (!*pid)
         return name ? MOLT_ENOENT : MOLT_EINVAL;
-    if (*pid == atomic_load_explicit(&p->pid, memory_order_relaxed))
+    if (*pid == molt_process_pid(p))
         return MOLT_EINVAL;
-    if (p->n_locks > 0) {
+    if (p->fiber->act.n_locks > 0) {
         report_locked(p, "molt_call()");
         return MOLT_ELOCKED;
     }
@@ -197,12 +214,11 @@ int molt_call_typed(const char *name, molt_pid pid, void *msg, void **ret,
     int rc = check_call(runner, name, &pid);
     if (rc < 0)
         return consume(runner, msg, rc);
-    struct molt_cargo graph;
-    rc = molt_runner_take(runner, msg, &graph);
+    struct molt_block *root;
+    rc = molt_runner_take(runner, msg, &root);
     if (rc < 0)
         return rc;
-    struct molt_block *root;
-    rc = call(runner, pid, name, &graph, timeout_ms, &root);
+    rc = call(runner, pid, name, root, timeout_ms, &root);
     if (rc < 0)
         return rc;
     const struct molt_type *type = tag ? *tag : NULL;
@@ -214,17 +230,32 @@ int molt_call_typed(const char *name, molt_pid pid, void *msg, void **ret,
     return 0;
 }
 
+/* If it is the call that is being handled, nobody need remember it. */
+static void note_answer(struct molt_runner *runner, const struct molt_from *from)
+{
+    struct molt_process *p = runner->process;
+    if (!p || !p->fiber)
+        return;
+    struct molt_callback *cb = &p->fiber->act.callback;
+    if (cb->is_call && cb->from.ref == from->ref && cb->from.pid == from->pid)
+        cb->is_answered = true;
+    else
+        molt_process_undefer(p, *from);
+}
+
 int molt_reply(const struct molt_from *from, void *reply)
 {
     struct molt_runner *runner = effective_runner();
     if (!runner)
         return refuse(reply);
-    struct molt_cargo graph;
-    int rc = molt_runner_take(runner, reply, &graph);
+    struct molt_block *root;
+    int rc = molt_runner_take(runner, reply, &root);
     if (rc < 0)
         return rc;
-    if (!from || !molt_process_complete(runner->rt, from->pid, from->ref, 0, &graph))
-        molt_runner_drop(runner, &graph);
+    if (from)
+        note_answer(runner, from);
+    if (!from || !molt_process_complete(runner->rt, from->pid, from->ref, 0, root))
+        molt_runner_drop(runner, root);
     return from ? 0 : MOLT_EINVAL;
 }
 
@@ -235,6 +266,7 @@ int molt_reply_error(const struct molt_from *from, int code)
         return MOLT_ENOPROC;
     if (!from || code >= 0)
         return MOLT_EINVAL;
+    note_answer(runner, from);
     molt_process_complete(runner->rt, from->pid, from->ref, code, NULL);
     return 0;
 }
@@ -245,15 +277,14 @@ int molt_sleep(unsigned ms)
     struct molt_process *p = runner ? runner->process : NULL;
     if (!p)
         return MOLT_ENOPROC;
-    if (p->n_locks > 0) {
+    if (p->fiber->act.n_locks > 0) {
         report_locked(p, "molt_sleep()");
         return MOLT_ELOCKED;
     }
-    if (!begin_wait(p, MOLT_WAIT_SLEEP, "sleep"))
+    uint64_t ref = begin_wait(p, MOLT_WAIT_SLEEP);
+    if (!ref)
         return MOLT_EKILLED;
-    start_wait_timer(p, ms);
-    molt_worker_suspend(p);
-    molt_timer_cancel(&p->worker->timers, &p->wait_timer);
+    wait_for(p, ref, ms > INT_MAX ? INT_MAX : (int)ms);
     struct molt_block *root;
     return end_wait(p, &root);
 }
@@ -268,7 +299,7 @@ int molt_runtime_spawn(struct molt_runtime *rt, const struct molt_world *world, 
     const struct molt_server_ref *ref = molt_world_server(world, full.server_id);
     if (!ref)
         return MOLT_ENOENT;
-    if (full.arg && ref->init_type && full.arg->root->type != ref->init_type)
+    if (full.arg && ref->init_type && full.arg->type != ref->init_type)
         return MOLT_ETYPE;
     return molt_process_spawn(rt, &full, ret_pid);
 }
@@ -278,20 +309,20 @@ int molt_spawn(const char *server, const char *name, void *arg, molt_pid *ret_pi
     struct molt_runner *runner = effective_runner();
     if (!runner)
         return refuse(arg);
-    struct molt_cargo graph;
-    int rc = arg ? molt_runner_take(runner, arg, &graph) : 0;
+    struct molt_block *root = NULL;
+    int rc = arg ? molt_runner_take(runner, arg, &root) : 0;
     if (rc < 0)
         return rc;
     struct molt_world *world = molt_runner_world(runner);
-    struct molt_spawn spawn = {.name = name, .arg = arg ? &graph : NULL, .parent = molt_self()};
+    struct molt_spawn spawn = {.name = name, .arg = root, .parent = molt_self()};
     if (!server)
         rc = MOLT_EINVAL;
     else if (!world)
         rc = MOLT_ENOWORLD;
     else
         rc = molt_runtime_spawn(runner->rt, world, server, &spawn, ret_pid);
-    if (rc < 0 && arg)
-        molt_runner_drop(runner, &graph);
+    if (rc < 0 && root)
+        molt_runner_drop(runner, root);
     return rc;
 }
 
@@ -328,23 +359,6 @@ int molt_exit(molt_pid pid, int reason)
     if (reason > 0)
         return MOLT_EINVAL;
     return molt_process_exit(runner->rt, pid, reason);
-}
-
-int molt_timeout(int ms)
-{
-    struct molt_runner *runner = effective_runner();
-    struct molt_process *p = runner ? runner->process : NULL;
-    if (!p)
-        return MOLT_ENOPROC;
-    pthread_mutex_lock(&p->lock);
-    p->is_timeout_due = false;
-    pthread_mutex_unlock(&p->lock);
-    if (ms < 0)
-        molt_timer_cancel(&p->worker->timers, &p->timeout_timer);
-    else
-        molt_timer_start(&p->worker->timers, &p->timeout_timer,
-                         molt_clock_ns() + (uint64_t)ms * 1000000);
-    return 0;
 }
 
 uint64_t molt_now_ms(void)

@@ -28,6 +28,7 @@ struct chunk {
     uint32_t n_slots;
     uint32_t class_index;
     uint32_t n_carved;  /* under the class's lock */
+    uint32_t inverse;   /* 2^32 / slot_bytes, rounded up: a division by multiplying */
     size_t span_bytes;  /* large: of all its chunks */
     struct chunk *next; /* free large spans */
 };
@@ -180,7 +181,8 @@ static struct chunk *take_chunk(struct molt_heap *heap, unsigned index)
         uint32_t slot_bytes = heap->classes[index].slot_bytes;
         *chunk = (struct chunk){.slot_bytes = slot_bytes,
                                 .n_slots = (CHUNK_BYTES - CHUNK_HEADER) / slot_bytes,
-                                .class_index = index};
+                                .class_index = index,
+                                .inverse = UINT32_MAX / slot_bytes + 1};
         if (publish(heap, chunk, CHUNK_BYTES))
             heap->arena += CHUNK_BYTES;
         else
@@ -409,7 +411,6 @@ struct molt_block *molt_block_make(struct molt_heap *heap, struct molt_block_cac
     molt_sanitize_unpoison(molt_block_payload(block), payload);
     memset(molt_block_payload(block), 0, payload);
     block->type = type;
-    block->count = count;
     atomic_store_explicit(&block->bytes, payload, memory_order_relaxed);
     molt_owner_add(owner, block);
     if (type->may_point)
@@ -417,9 +418,8 @@ struct molt_block *molt_block_make(struct molt_heap *heap, struct molt_block_cac
     return block;
 }
 
-/* The block is on no list any more. */
-static void release(struct molt_heap *heap, struct molt_block_cache *cache,
-                    struct molt_block *block)
+void molt_block_release(struct molt_heap *heap, struct molt_block_cache *cache,
+                        struct molt_block *block)
 {
     if (block->type->may_point)
         count_pointing(cache, -1);
@@ -440,7 +440,7 @@ void molt_block_drop(struct molt_heap *heap, struct molt_block_cache *cache,
                      struct molt_block *block)
 {
     molt_owner_remove(molt_block_owner(block), block);
-    release(heap, cache, block);
+    molt_block_release(heap, cache, block);
 }
 
 void molt_block_drop_list(struct molt_heap *heap, struct molt_block_cache *cache,
@@ -448,7 +448,7 @@ void molt_block_drop_list(struct molt_heap *heap, struct molt_block_cache *cache
 {
     molt_list_each (node, tmp, list) {
         molt_list_unlink(node);
-        release(heap, cache, molt_container_of(node, struct molt_block, link));
+        molt_block_release(heap, cache, molt_container_of(node, struct molt_block, link));
     }
 }
 
@@ -463,7 +463,8 @@ struct molt_block *molt_heap_find(const struct molt_heap *heap, const void *addr
         return NULL;
     uintptr_t start = first;
     if (chunk->slot_bytes) {
-        size_t slot = (at - first) / chunk->slot_bytes;
+        /* Exact: offsets and sizes are below 2^16 and 2^15. */
+        size_t slot = (uint64_t)(at - first) * chunk->inverse >> 32;
         if (slot >= chunk->n_slots)
             return NULL;
         start += slot * chunk->slot_bytes;

@@ -37,14 +37,17 @@ struct molt_owner {
     pthread_mutex_t *lock; /* NULL: one thread at a time touches this owner */
 };
 
-/* The header before each payload. */
+/* The header before each payload. On its way a block is a message, and its link
+ * and envelope are used as message.h says. */
 struct molt_block {
     _Atomic(struct molt_owner *) owner; /* NULL: free */
     const struct molt_type *type;
-    struct molt_list link; /* in the owner's blocks, or in a message's */
-    size_t count;
-    atomic_size_t bytes; /* of the payload: type->size * count */
+    struct molt_list link; /* in the owner's blocks */
+    atomic_size_t bytes;   /* of the payload, in the lower 48 bits: type->size * count */
+    uint64_t envelope;
 };
+
+#define MOLT_BLOCK_BYTES_MASK ((UINT64_C(1) << 48) - 1)
 
 #define MOLT_BLOCK_CLASSES 40
 
@@ -78,6 +81,10 @@ struct molt_block *molt_block_make(struct molt_heap *heap, struct molt_block_cac
 void molt_block_drop(struct molt_heap *heap, struct molt_block_cache *cache,
                      struct molt_block *block);
 
+/* Free a block that is on no list. */
+void molt_block_release(struct molt_heap *heap, struct molt_block_cache *cache,
+                        struct molt_block *block);
+
 /* Free all blocks on @list (a message's, or an owner's); it is empty then. */
 void molt_block_drop_list(struct molt_heap *heap, struct molt_block_cache *cache,
                           struct molt_list *list);
@@ -102,7 +109,13 @@ static inline struct molt_owner *molt_block_owner(const struct molt_block *block
 
 static inline size_t molt_block_bytes(const struct molt_block *block)
 {
-    return atomic_load_explicit(&block->bytes, memory_order_relaxed);
+    return atomic_load_explicit(&block->bytes, memory_order_relaxed) & MOLT_BLOCK_BYTES_MASK;
+}
+
+/* Elements, as given to molt_block_make(); 0 for a type without size. */
+static inline size_t molt_block_count(const struct molt_block *block)
+{
+    return block->type->size ? molt_block_bytes(block) / block->type->size : 0;
 }
 
 /* Link @block to @owner, and take it off; both count the bytes. */

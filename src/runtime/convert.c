@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "runtime/fiber.h"
 #include "runtime/rt.h"
 #include "runtime/thread.h"
 
@@ -47,14 +48,29 @@ static size_t listed(const struct molt_conversion *conv, int server_id)
 
 /* ---- one state --------------------------------------------------------------- */
 
+static struct molt_prepared *prepared_of(struct molt_process *p)
+{
+    return atomic_load_explicit(&p->prepared, memory_order_relaxed);
+}
+
 static void drop_prepared(struct molt_runtime *rt, struct molt_process *p)
 {
-    molt_block_drop_list(rt->heap, &rt->executor.cache, &p->prepared_owner.blocks);
-    atomic_store_explicit(&p->prepared_owner.bytes, 0, memory_order_relaxed);
-    p->prepared = NULL;
-    free(p->prepared_frees);
-    p->prepared_frees = NULL;
-    p->n_prepared_frees = 0;
+    molt_process_drop_prepared(p, &rt->executor.cache);
+}
+
+static bool make_prepared(struct molt_runtime *rt, struct molt_process *p,
+                          const struct molt_type *type)
+{
+    struct molt_prepared *prepared = calloc(1, sizeof(*prepared));
+    if (!prepared)
+        return false;
+    molt_owner_init(&prepared->owner, NULL);
+    atomic_store_explicit(&p->prepared, prepared, memory_order_relaxed);
+    prepared->state = molt_block_make(rt->heap, &rt->executor.cache, &prepared->owner, type, 1);
+    if (prepared->state)
+        return true;
+    drop_prepared(rt, p);
+    return false;
 }
 
 /* Run @fn in @world on this thread, as @p. */
@@ -67,7 +83,7 @@ static int run_change(struct molt_runtime *rt, struct molt_process *p, struct mo
     rt->executor.is_failed = false;
     molt_runner_set(&rt->executor);
     molt_participant_visit(&rt->participant, world);
-    int rc = fn(molt_block_payload(p->state_block), molt_block_payload(p->prepared));
+    int rc = fn(molt_block_payload(p->state_block), molt_block_payload(prepared_of(p)->state));
     /* Back to where this thread was: the executor may be a registered one. */
     molt_participant_return(before ? before->participant : &rt->participant);
     molt_runner_set(before);
@@ -102,9 +118,7 @@ static int convert(struct molt_runtime *rt, struct molt_process *p, struct molt_
                               label, p->state_block->type->name,
                               (unsigned long long)p->state_block->type->hash, ref->desc->name);
     }
-    p->prepared =
-        molt_block_make(rt->heap, &rt->executor.cache, &p->prepared_owner, ref->state_type, 1);
-    if (!p->prepared)
+    if (!make_prepared(rt, p, ref->state_type))
         return molt_error_set(err, MOLT_ENOMEM, "no memory for a converted state of '%s'",
                               ref->desc->name);
     int rc = run_change(rt, p, world, (change_fn *)ref->desc->change[change].fn);
@@ -112,7 +126,7 @@ static int convert(struct molt_runtime *rt, struct molt_process *p, struct molt_
         drop_prepared(rt, p);
         return fail_change(p, ref, rc, err);
     }
-    p->prepared_at = p->n_callbacks;
+    prepared_of(p)->at = atomic_load_explicit(&p->n_callbacks, memory_order_relaxed);
     return 0;
 }
 
@@ -123,12 +137,14 @@ static int prepare_one(struct molt_runtime *rt, struct molt_process *p,
 {
     const struct molt_server_ref *ref = molt_world_server(conv->new_world, conv->server_ids[index]);
     /* No state before init: it will be made in the new layout. */
-    if (!ref || !p->state_block || p->phase == MOLT_PHASE_NEW ||
+    if (!ref || !p->state_block ||
+        atomic_load_explicit(&p->phase, memory_order_relaxed) == MOLT_PHASE_NEW ||
         p->state_block->type == ref->state_type)
         return 0;
-    if (p->prepared && p->prepared_at == p->n_callbacks && p->prepared->type == ref->state_type)
+    if (prepared_of(p) && prepared_of(p)->state->type == ref->state_type &&
+        prepared_of(p)->at == atomic_load_explicit(&p->n_callbacks, memory_order_relaxed))
         return 0;
-    bool is_redone = p->prepared != NULL;
+    bool is_redone = prepared_of(p) != NULL;
     drop_prepared(rt, p);
     int rc = convert(rt, p, conv->new_world, ref, conv->change_indexes[index], err);
     if (rc < 0)
@@ -144,17 +160,13 @@ static int prepare_one(struct molt_runtime *rt, struct molt_process *p,
 static int try_prepare(struct molt_runtime *rt, struct molt_process *p,
                        const struct molt_conversion *conv, struct molt_error *err)
 {
-    pthread_mutex_lock(&p->lock);
     size_t index = listed(conv, p->server_id);
-    bool is_claimed = atomic_load_explicit(&p->pid, memory_order_relaxed) &&
-                      index < conv->n_servers && molt_process_claim(p);
-    pthread_mutex_unlock(&p->lock);
-    if (!is_claimed)
+    if (index == conv->n_servers || !molt_process_claim(p))
         return 0;
-    int rc = p->fiber ? 0 : prepare_one(rt, p, conv, index, err);
-    pthread_mutex_lock(&p->lock);
-    molt_process_unclaim(p);
-    pthread_mutex_unlock(&p->lock);
+    /* Perhaps another process by now. */
+    index = listed(conv, p->server_id);
+    int rc = p->fiber || index == conv->n_servers ? 0 : prepare_one(rt, p, conv, index, err);
+    molt_process_leave(p, 0, 0);
     return rc;
 }
 
@@ -176,89 +188,85 @@ int molt_runtime_prepare(struct molt_runtime *rt, const struct molt_conversion *
 
 /* ---- hold ---------------------------------------------------------------------- */
 
-static const struct molt_type *find_gone(const struct molt_conversion *conv,
-                                         const struct molt_list *blocks)
-{
-    for (struct molt_list *node = blocks->next; node != blocks; node = node->next) {
-        const struct molt_type *type = molt_container_of(node, struct molt_block, link)->type;
-        for (size_t i = 0; i < conv->n_types; i++)
-            if (conv->gone_types[i] == type)
-                return type;
-    }
-    return NULL;
-}
-
-/* Under the lock of @p. */
+/* @p is claimed and its inbox drained. */
 static const struct molt_type *find_gone_mail(const struct molt_conversion *conv,
                                               const struct molt_process *p)
 {
-    const struct molt_type *gone = NULL;
-    for (struct molt_list *node = p->mailbox.next; conv->n_types && !gone && node != &p->mailbox;
-         node = node->next)
-        gone = find_gone(conv, &molt_container_of(node, struct molt_message, link)->blocks);
-    return gone;
+    for (const struct molt_block *m = p->mail; m; m = molt_message_after(m))
+        for (const struct molt_block *b = m; b; b = molt_message_next(m, b))
+            for (size_t i = 0; i < conv->n_types; i++)
+                if (conv->gone_types[i] == b->type)
+                    return b->type;
+    return NULL;
 }
 
-/* Under the lock of @p. */
-static void set_blocker(struct blocker *blocker, struct molt_process *p,
+static void set_blocker(struct blocker *blocker, struct molt_process *p, molt_pid pid,
                         const struct molt_type *gone)
 {
-    char label[128];
-    molt_process_label_locked(p, label, sizeof(label));
+    char label[128], waits[MOLT_NAME_MAX + 32] = "";
+    molt_process_label(p, label, sizeof(label));
     blocker->process = p;
-    blocker->pid = atomic_load_explicit(&p->pid, memory_order_relaxed);
+    blocker->pid = pid;
     blocker->gone = gone;
-    if (gone)
+    if (gone) {
         snprintf(blocker->text, sizeof(blocker->text),
                  "%s has a message of the old layout of '%s' in its mailbox", label, gone->name);
-    else
-        snprintf(blocker->text, sizeof(blocker->text), "%s is in an old callback%s%s", label,
-                 p->wait.kind != MOLT_WAIT_NONE ? " that waits: " : "",
-                 p->wait.kind != MOLT_WAIT_NONE ? p->wait.what : "");
+        return;
+    }
+    if (molt_process_claim(p)) {
+        molt_process_describe_wait(p, waits, sizeof(waits));
+        molt_process_leave(p, 0, 0);
+    }
+    snprintf(blocker->text, sizeof(blocker->text), "%s is in an old callback%s%s", label,
+             waits[0] ? " that waits: " : "", waits);
 }
 
 /* Hold @p, of a listed server. Returns 1 if it is held now, 0 if it is blocked. */
-static int hold_one(struct molt_process *p, const struct molt_conversion *conv,
-                    uint64_t deadline_ns, struct blocker *blocker)
+static int hold_one(struct molt_process *p, molt_pid pid, uint64_t deadline_ns,
+                    struct blocker *blocker)
 {
-    int is_held = 0;
-    pthread_mutex_lock(&p->lock);
-    molt_pid pid = atomic_load_explicit(&p->pid, memory_order_relaxed);
-    if (!pid || p->is_held || listed(conv, p->server_id) == conv->n_servers) {
-        is_held = pid && p->is_held;
-    } else if (!molt_process_claim_wait(p, pid, deadline_ns)) {
-        if (atomic_load_explicit(&p->pid, memory_order_relaxed) == pid)
-            set_blocker(blocker, p, NULL);
-    } else if (p->fiber) {
-        set_blocker(blocker, p, NULL);
-        molt_process_unclaim(p);
-    } else {
-        p->is_held = true;
-        is_held = 1;
+    if (molt_process_status(p) & MOLT_IS_HELD)
+        return 1;
+    if (!molt_process_claim_wait(p, pid, deadline_ns)) {
+        if (molt_process_pid(p) == pid)
+            set_blocker(blocker, p, pid, NULL);
+        return 0;
     }
-    pthread_mutex_unlock(&p->lock);
-    return is_held;
+    if (p->fiber) {
+        molt_process_leave(p, 0, 0);
+        set_blocker(blocker, p, pid, NULL);
+        return 0;
+    }
+    atomic_fetch_or(&p->status, MOLT_IS_HELD);
+    return 1;
 }
 
 /* Whether a gone layout waits in the mail of @p, or @p waits in an old callback
  * that may still send one. */
-static void check_mail(struct molt_process *p, const struct molt_conversion *conv,
-                       struct blocker *blocker)
+static void check_mail(struct molt_process *p, molt_pid pid, const struct molt_conversion *conv,
+                       uint64_t deadline_ns, struct blocker *blocker)
 {
-    pthread_mutex_lock(&p->lock);
+    bool is_held = molt_process_status(p) & MOLT_IS_HELD;
+    if (!is_held && !molt_process_claim_wait(p, pid, deadline_ns)) {
+        if (molt_process_pid(p) == pid)
+            set_blocker(blocker, p, pid, NULL);
+        return;
+    }
+    molt_process_drain(p, &p->rt->executor.cache);
     const struct molt_type *gone = find_gone_mail(conv, p);
-    bool is_straggler = p->fiber && p->state == MOLT_PROCESS_SUSPENDED && !p->native;
-    if ((gone || is_straggler) && atomic_load_explicit(&p->pid, memory_order_relaxed))
-        set_blocker(blocker, p, gone);
-    pthread_mutex_unlock(&p->lock);
+    bool is_straggler = p->fiber && !p->native;
+    if (!is_held)
+        molt_process_leave(p, 0, 0);
+    if (gone || is_straggler)
+        set_blocker(blocker, p, pid, gone);
 }
 
-/* Under the lock of @p: if it is held, let it go, and count for how long. */
+/* If @p is held, let it go, and count for how long. */
 static void release_held(struct molt_runtime *rt, struct molt_process *p)
 {
-    if (!p->is_held)
+    if (!(molt_process_status(p) & MOLT_IS_HELD))
         return;
-    molt_process_unclaim(p);
+    molt_process_leave(p, 0, MOLT_IS_HELD);
     molt_stops_add(molt_code_stops(rt->code)->processes, molt_clock_ns() - rt->held_since_ns);
 }
 
@@ -269,10 +277,7 @@ static void let_go(struct molt_runtime *rt)
             atomic_store(&rt->held[id], false);
     unsigned n = atomic_load(&rt->table.n_slots);
     for (unsigned i = 0; i < n; i++) {
-        struct molt_process *p = molt_process_at(rt, i);
-        pthread_mutex_lock(&p->lock);
-        release_held(rt, p);
-        pthread_mutex_unlock(&p->lock);
+        release_held(rt, molt_process_at(rt, i));
     }
     rt->is_holding = false;
 }
@@ -286,39 +291,54 @@ static int hold_all(struct molt_runtime *rt, const struct molt_conversion *conv,
     rt->is_holding = true;
     rt->held_since_ns = molt_clock_ns();
     uint64_t soon = molt_runtime_deadline(CLAIM_MS);
+    soon = soon < deadline_ns ? soon : deadline_ns;
     int rc = 0;
     /* Seq_cst: pairs with spawners; a process in a later slot is born held. */
     unsigned n = atomic_load(&rt->table.n_slots);
     for (unsigned i = 0; rc == 0 && !blocker->process && i < n; i++) {
         struct molt_process *p = molt_process_at(rt, i);
-        if (hold_one(p, conv, soon < deadline_ns ? soon : deadline_ns, blocker))
-            rc = prepare_one(rt, p, conv, listed(conv, p->server_id), err);
+        molt_pid pid = atomic_load(&p->pid);
+        size_t index = pid ? listed(conv, p->server_id) : conv->n_servers;
+        if (index < conv->n_servers && hold_one(p, pid, soon, blocker))
+            rc = prepare_one(rt, p, conv, index, err);
     }
-    for (unsigned i = 0; rc == 0 && conv->n_types && !blocker->process && i < n; i++)
-        check_mail(molt_process_at(rt, i), conv, blocker);
+    for (unsigned i = 0; rc == 0 && conv->n_types && !blocker->process && i < n; i++) {
+        struct molt_process *p = molt_process_at(rt, i);
+        molt_pid pid = atomic_load(&p->pid);
+        if (pid)
+            check_mail(p, pid, conv, soon, blocker);
+    }
     return rc;
+}
+
+struct blocked {
+    const struct blocker *blocker;
+    const struct molt_conversion *conv;
+};
+
+/* Whether what blocked is over, as far as can be told now. */
+static bool is_over(struct molt_process *p, void *user)
+{
+    const struct blocked *blocked = user;
+    if (molt_process_pid(p) != blocked->blocker->pid)
+        return true;
+    if ((molt_process_status(p) & MOLT_STATE_MASK) == MOLT_STATE_RUNNING || !molt_process_claim(p))
+        return false;
+    bool is_blocked = p->fiber;
+    if (blocked->blocker->gone) {
+        molt_process_drain(p, &p->rt->executor.cache);
+        is_blocked = find_gone_mail(blocked->conv, p) != NULL;
+    }
+    molt_process_leave_quietly(p);
+    return !is_blocked;
 }
 
 /* Wait until what blocked is over; nothing is held meanwhile. */
 static bool wait_for(const struct blocker *blocker, const struct molt_conversion *conv,
                      uint64_t deadline_ns)
 {
-    struct molt_process *p = blocker->process;
-    bool is_in_time = true, is_blocked = true;
-    pthread_mutex_lock(&p->lock);
-    for (;;) {
-        if (atomic_load_explicit(&p->pid, memory_order_relaxed) != blocker->pid)
-            is_blocked = false;
-        else if (blocker->gone)
-            is_blocked = find_gone_mail(conv, p) != NULL;
-        else
-            is_blocked = p->state == MOLT_PROCESS_RUNNING || p->fiber;
-        if (!is_blocked || !is_in_time)
-            break;
-        is_in_time = molt_process_watch(p, deadline_ns);
-    }
-    pthread_mutex_unlock(&p->lock);
-    return !is_blocked;
+    struct blocked blocked = {blocker, conv};
+    return molt_process_watch(blocker->process, is_over, &blocked, deadline_ns);
 }
 
 int molt_runtime_hold(struct molt_runtime *rt, const struct molt_conversion *conv, int deadline_ms,
@@ -345,37 +365,40 @@ int molt_runtime_hold(struct molt_runtime *rt, const struct molt_conversion *con
 
 static void free_noted(struct molt_runtime *rt, struct molt_process *p)
 {
-    for (size_t i = 0; i < p->n_prepared_frees; i++)
-        if (molt_block_owner(p->prepared_frees[i]) == &p->owner)
-            molt_block_drop(rt->heap, &rt->executor.cache, p->prepared_frees[i]);
+    const struct molt_prepared *prepared = prepared_of(p);
+    for (size_t i = 0; i < prepared->n_frees; i++)
+        if (molt_block_owner(prepared->frees[i]) == &p->owner)
+            molt_block_drop(rt->heap, &rt->executor.cache, prepared->frees[i]);
 }
 
 /* @p is held. */
 static void adopt_one(struct molt_runtime *rt, struct molt_process *p)
 {
-    if (!p->prepared)
+    struct molt_prepared *prepared = prepared_of(p);
+    if (!prepared)
         return;
     free_noted(rt, p);
     molt_block_drop(rt->heap, &rt->executor.cache, p->state_block);
-    molt_list_each (node, tmp, &p->prepared_owner.blocks) {
+    molt_list_each (node, tmp, &prepared->owner.blocks) {
         molt_list_unlink(node);
         molt_owner_add(&p->owner, molt_container_of(node, struct molt_block, link));
     }
-    p->state_block = p->prepared;
+    p->state_block = prepared->state;
     drop_prepared(rt, p);
     rt->converted.n_processes++;
 }
 
-/* Under the lock of @p. A process that has ended drops its own. */
 static void adopt_or_drop(struct molt_runtime *rt, struct molt_process *p, bool is_adopted)
 {
-    if (!atomic_load_explicit(&p->pid, memory_order_relaxed))
+    if (molt_process_status(p) & MOLT_IS_HELD) {
+        if (is_adopted)
+            adopt_one(rt, p);
+        else
+            drop_prepared(rt, p);
+        release_held(rt, p);
         return;
-    if (is_adopted && p->is_held)
-        adopt_one(rt, p);
-    else
-        drop_prepared(rt, p);
-    release_held(rt, p);
+    }
+    drop_prepared(rt, p);
 }
 
 static void end_conversion(struct molt_runtime *rt, bool is_adopted)
@@ -383,12 +406,8 @@ static void end_conversion(struct molt_runtime *rt, bool is_adopted)
     for (int id = 0; rt->is_holding && id < MOLT_SERVERS_MAX; id++)
         atomic_store(&rt->held[id], false);
     unsigned n = atomic_load(&rt->table.n_slots);
-    for (unsigned i = 0; i < n; i++) {
-        struct molt_process *p = molt_process_at(rt, i);
-        pthread_mutex_lock(&p->lock);
-        adopt_or_drop(rt, p, is_adopted);
-        pthread_mutex_unlock(&p->lock);
-    }
+    for (unsigned i = 0; i < n; i++)
+        adopt_or_drop(rt, molt_process_at(rt, i), is_adopted);
     if (rt->is_holding)
         rt->converted.held_ns = molt_clock_ns() - rt->held_since_ns;
     rt->is_holding = false;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The molt authors */
 /*
- * What a worker does with a process: pick the next thing under its lock, find
- * the code for it in the current world, run that on a fiber, and settle what
- * follows from the result.
+ * What a worker does with a process: on a fiber, pick the next thing, find the
+ * code for it in the current world, call that, and settle what follows from the
+ * result; again and again, until its turn is over or it waits.
  *
  * The world boundary comes after the message was taken, so whatever a newer
  * world caused is handled in that world or a later one.
@@ -13,17 +13,17 @@
 #include <stdlib.h>
 
 #include "port/limits.h"
+#include "runtime/fiber.h"
 #include "runtime/rt.h"
 #include "runtime/supervisor.h"
 #include "runtime/worker.h"
 
 /* Callbacks of one process before others have a turn. */
-#define TURN MOLT_LIMIT(16, 1)
+#define TURN MOLT_LIMIT(64, 1)
 
 enum task {
     TASK_NONE,
     TASK_KILL,
-    TASK_RESUME,
     TASK_INIT,
     TASK_TERMINATE,
     TASK_EXIT, /* a native process is asked to end */
@@ -32,82 +32,103 @@ enum task {
     TASK_MESSAGE,
 };
 
-struct work {
-    enum task task;
-    unsigned events;
-    struct molt_message *message;
-};
-
 /* What became of a task. */
-enum outcome { DONE, SUSPENDED, ENDED, STARVED };
+enum outcome { DONE, ENDED };
 
-/* ---- picking, under the lock ------------------------------------------------ */
-
-static struct molt_message *take_message(struct molt_process *p)
+static struct molt_activation *activation_of(const struct molt_process *p)
 {
-    struct molt_message *m = molt_container_of(p->mailbox.next, struct molt_message, link);
-    molt_list_unlink(&m->link);
-    p->n_mail--;
-    p->mail_bytes -= m->bytes;
-    return m;
+    return &p->fiber->act;
+}
+
+static enum molt_phase phase_of(const struct molt_process *p)
+{
+    return (enum molt_phase)atomic_load_explicit(&p->phase, memory_order_relaxed);
+}
+
+static void set_phase(struct molt_process *p, enum molt_phase phase)
+{
+    atomic_store_explicit(&p->phase, (unsigned char)phase, memory_order_relaxed);
+}
+
+/* ---- picking ------------------------------------------------------------------ */
+
+/* Take a reason away; what it stands for is looked at afterwards. */
+static void consume(struct molt_process *p, unsigned reason)
+{
+    /* Seq_cst: pairs with who wrote what it stands for and added the reason. */
+    atomic_fetch_and(&p->status, ~reason);
+}
+
+static bool is_killed(struct molt_process *p)
+{
+    int reason;
+    consume(p, MOLT_DO_KILL);
+    if (!molt_process_is_asked(p, MOLT_EXIT_KILL, &reason))
+        return false;
+    p->end_reason = MOLT_EKILLED;
+    return true;
 }
 
 static enum task pick_exit(struct molt_process *p)
 {
-    p->is_exit_wanted = false;
-    p->end_reason = p->exit_reason;
+    int reason;
+    consume(p, MOLT_DO_EXIT);
+    /* One that is ending already has its reason. */
+    if (!molt_process_is_asked(p, MOLT_EXIT_ASKED, &reason) || phase_of(p) == MOLT_PHASE_ENDING)
+        return TASK_NONE;
+    p->end_reason = reason;
     /* Without a state there is nothing to terminate. */
-    if (p->phase == MOLT_PHASE_NEW)
+    if (phase_of(p) == MOLT_PHASE_NEW)
         return TASK_KILL;
-    p->phase = MOLT_PHASE_ENDING;
+    set_phase(p, MOLT_PHASE_ENDING);
     return p->native ? TASK_EXIT : TASK_TERMINATE;
 }
 
-static struct work pick(struct molt_process *p)
+static bool is_timeout(struct molt_process *p)
 {
-    struct work work = {TASK_NONE, 0, NULL};
-    if (p->is_kill_wanted) {
-        p->end_reason = MOLT_EKILLED;
-        work.task = TASK_KILL;
-    } else if (p->fiber) {
-        work.task = p->wait.is_done ? TASK_RESUME : TASK_NONE;
-    } else if (p->is_exit_wanted) {
-        work.task = pick_exit(p);
-    } else if (p->phase == MOLT_PHASE_ENDING && !p->native) {
-        work.task = TASK_TERMINATE;
-    } else if (p->phase == MOLT_PHASE_NEW) {
-        work.task = TASK_INIT;
-    } else if (p->ready) {
-        work.task = TASK_READY;
-        work.events = p->ready;
-        p->ready = 0;
-    } else if (p->is_timeout_due) {
-        work.task = TASK_TIMEOUT;
-        p->is_timeout_due = false;
-    } else if (p->n_mail > 0) {
-        work.task = TASK_MESSAGE;
-        work.message = take_message(p);
-    }
-    return work;
+    consume(p, MOLT_DO_TIMEOUT);
+    /* It may have been cancelled, or started anew, after it had expired. */
+    return p->timeout_ref &&
+           atomic_load_explicit(&p->timeout_fired, memory_order_relaxed) == p->timeout_ref;
 }
 
-/* The task could not be started for want of a stack: put it back. */
-static void unpick(struct molt_process *p, const struct work *work)
+static enum task pick_event(struct molt_process *p, unsigned status)
 {
-    pthread_mutex_lock(&p->lock);
-    p->ready |= work->events;
-    p->is_timeout_due |= work->task == TASK_TIMEOUT;
-    p->is_exit_wanted |= work->task == TASK_EXIT;
-    if (work->message) {
-        struct molt_message *m = work->message;
-        p->mailbox.next->prev = &m->link;
-        m->link.next = p->mailbox.next;
-        m->link.prev = &p->mailbox;
-        p->mailbox.next = &m->link;
-        p->n_mail++;
-        p->mail_bytes += m->bytes;
+    if (status & MOLT_DO_KILL && is_killed(p))
+        return TASK_KILL;
+    if (status & MOLT_DO_EXIT) {
+        enum task task = pick_exit(p);
+        if (task != TASK_NONE)
+            return task;
     }
-    pthread_mutex_unlock(&p->lock);
+    if (status & MOLT_DO_TERMINATE) {
+        consume(p, MOLT_DO_TERMINATE);
+        return TASK_TERMINATE;
+    }
+    if (status & MOLT_DO_INIT) {
+        consume(p, MOLT_DO_INIT);
+        return TASK_INIT;
+    }
+    if (status & MOLT_DO_READY) {
+        consume(p, MOLT_DO_READY);
+        if (p->fd >= 0)
+            return TASK_READY;
+    }
+    return status & MOLT_DO_TIMEOUT && is_timeout(p) ? TASK_TIMEOUT : TASK_NONE;
+}
+
+static enum task pick(struct molt_worker *w, struct molt_process *p)
+{
+    /* Acquire: pairs with molt_process_signal(). */
+    unsigned status = atomic_load_explicit(&p->status, memory_order_acquire);
+    if (__builtin_expect(status & MOLT_DO_ANY & ~MOLT_DO_MAIL, 0)) {
+        enum task task = pick_event(p, status);
+        if (task != TASK_NONE)
+            return task;
+    }
+    if (!p->mail)
+        molt_process_drain(p, &w->runner.cache);
+    return p->mail ? TASK_MESSAGE : TASK_NONE;
 }
 
 /* ---- reports ------------------------------------------------------------------ */
@@ -120,25 +141,28 @@ static void version_of(const struct molt_server_ref *ref, char *buf, size_t size
         snprintf(buf, size, "absent");
 }
 
-static void refuse_message(struct molt_process *p, struct molt_message *m, int code,
+static void refuse_message(struct molt_process *p, struct molt_block *m, int code,
                            const struct molt_server_ref *ref, const char *why)
 {
     char label[128], version[96];
+    bool is_call = molt_message_kind(m) == MOLT_MESSAGE_CALL;
     molt_process_label(p, label, sizeof(label));
     version_of(ref, version, sizeof(version));
     molt_runtime_log(p->rt, MOLT_WARN, "%s (%s): %s of type '%s' %s: %s", label, version,
-                     m->kind == MOLT_MESSAGE_CALL ? "call" : "message", m->root->type->name,
-                     m->kind == MOLT_MESSAGE_CALL ? "answered with an error" : "dropped", why);
-    if (m->kind == MOLT_MESSAGE_CALL)
-        molt_process_complete(p->rt, m->from.pid, m->from.ref, code, NULL);
+                     is_call ? "call" : "message", m->type->name,
+                     is_call ? "answered with an error" : "dropped", why);
+    struct molt_from from = molt_message_from(m);
+    if (is_call)
+        molt_process_complete(p->rt, from.pid, from.ref, code, NULL);
 }
 
 static void report_end(struct molt_process *p, int reason, const char *what)
 {
     char label[128], version[96] = "absent";
     molt_process_label(p, label, sizeof(label));
-    if (p->version)
-        molt_version_print(p->version, version, sizeof(version));
+    const struct molt_version *v = atomic_load_explicit(&p->version, memory_order_relaxed);
+    if (v)
+        molt_version_print(v, version, sizeof(version));
     molt_runtime_log(p->rt, MOLT_WARN, "%s (%s) ends: %s returned %d, %s", label, version, what,
                      reason, molt_error_text(reason));
 }
@@ -153,11 +177,10 @@ typedef int ready_fn(void *state, int fd, unsigned events);
 typedef int timeout_fn(void *state);
 typedef void terminate_fn(void *state, int reason);
 
-/* The bottom of a fiber. */
-static void invoke(void *arg)
+/* The code of the module, between the runtime's frames. */
+static void invoke(struct molt_process *p, struct molt_activation *act)
 {
-    struct molt_process *p = arg;
-    struct molt_callback *cb = &p->callback;
+    struct molt_callback *cb = &act->callback;
     void *state = p->state_block ? molt_block_payload(p->state_block) : NULL;
     errno = 0;
     switch (cb->kind) {
@@ -194,20 +217,13 @@ static void invoke(void *arg)
     }
 }
 
-/* Switch to the fiber of @p until it is done or suspended. */
-static void enter(struct molt_worker *w, struct molt_process *p)
-{
-    w->runner.process = p;
-    molt_context_enter(&w->context, &p->fiber->context);
-    w->runner.process = NULL;
-}
-
 void molt_worker_suspend(struct molt_process *p)
 {
+    struct molt_activation *act = activation_of(p);
     int saved = errno;
-    if (!p->is_holding_world) {
-        molt_world_hold(p->world);
-        p->is_holding_world = true;
+    if (!act->is_holding_world) {
+        molt_world_hold(atomic_load_explicit(&p->world, memory_order_relaxed));
+        act->is_holding_world = true;
     }
     molt_context_leave(&p->fiber->context);
     errno = saved;
@@ -215,155 +231,122 @@ void molt_worker_suspend(struct molt_process *p)
 
 void molt_worker_fail(struct molt_process *p)
 {
-    p->is_failed = true;
+    activation_of(p)->is_failed = true;
     molt_context_leave(&p->fiber->context);
     __builtin_unreachable();
 }
 
-static void leave_world(struct molt_worker *w, struct molt_process *p)
+static void leave_world(struct molt_worker *w, struct molt_process *p, struct molt_activation *act)
 {
-    if (p->is_visiting)
+    if (act->is_visiting)
         molt_participant_return(&w->participant);
-    if (p->is_holding_world)
-        molt_world_release(p->world);
-    p->is_visiting = p->is_holding_world = false;
+    if (act->is_holding_world)
+        molt_world_release(atomic_load_explicit(&p->world, memory_order_relaxed));
+    act->is_visiting = act->is_holding_world = false;
 }
 
-static void warn_of_locks(struct molt_process *p)
+static void warn_of_locks(struct molt_process *p, const struct molt_activation *act)
 {
     char label[128];
     molt_process_label(p, label, sizeof(label));
     molt_runtime_log(p->rt, MOLT_ERR, "%s: a callback returned with %u lock%s held, the last at %p",
-                     label, p->n_locks, p->n_locks == 1 ? "" : "s",
-                     p->locks[(p->n_locks - 1) % MOLT_LOCKS_KEPT]);
+                     label, act->n_locks, act->n_locks == 1 ? "" : "s",
+                     act->locks[(act->n_locks - 1) % MOLT_LOCKS_KEPT]);
 }
 
 /* The message and what it brought are freed, unless they were kept or sent. */
-static void drop_arrived(struct molt_worker *w, struct molt_process *p)
+static void drop_arrived(struct molt_worker *w, struct molt_activation *act)
 {
-    molt_list_each (node, tmp, &p->arrived)
+    molt_list_each (node, tmp, &act->arrived)
         molt_block_drop(w->rt->heap, &w->runner.cache,
                         molt_container_of(node, struct molt_block, link));
 }
 
 /* A callback asked to end the process: what is the reason? One that was asked
  * to end from outside has that one. */
-static void decide_reason(struct molt_process *p)
+static void decide_reason(struct molt_process *p, const struct molt_callback *cb)
 {
-    pthread_mutex_lock(&p->lock);
-    bool is_asked = p->is_exit_wanted;
-    p->end_reason = is_asked ? p->exit_reason : p->callback.rc;
-    pthread_mutex_unlock(&p->lock);
-    if (!is_asked)
-        report_end(p, p->callback.rc,
-                   p->callback.kind == MOLT_CALLBACK_INIT ? "init" : "a callback");
+    int reason;
+    if (molt_process_is_asked(p, MOLT_EXIT_ASKED, &reason)) {
+        p->end_reason = reason;
+        return;
+    }
+    p->end_reason = cb->rc == MOLT_STOP ? 0 : cb->rc;
+    if (cb->rc < 0)
+        report_end(p, cb->rc, cb->kind == MOLT_CALLBACK_INIT ? "init" : "a callback");
+}
+
+/* Nobody has answered the caller, and the handler goes on: the caller has to
+ * hear of the process's end. */
+static void defer(struct molt_process *p, const struct molt_callback *cb)
+{
+    if (!molt_process_defer(p, cb->from))
+        molt_process_complete(p->rt, cb->from.pid, cb->from.ref, MOLT_ENOMEM, NULL);
 }
 
 /* What the result of a finished callback means. */
-static enum outcome conclude(struct molt_process *p)
+static enum outcome conclude(struct molt_process *p, const struct molt_callback *cb)
 {
-    struct molt_callback *cb = &p->callback;
     if (cb->is_call && cb->rc < 0)
         molt_process_complete(p->rt, cb->from.pid, cb->from.ref, cb->rc, NULL);
+    else if (cb->is_call && !cb->is_answered)
+        defer(p, cb);
     if (cb->kind == MOLT_CALLBACK_TERMINATE)
         return ENDED;
-    if (cb->rc >= 0)
+    if (cb->rc >= 0 && cb->rc != MOLT_STOP)
         return DONE;
     if (cb->kind == MOLT_CALLBACK_NATIVE) {
         p->end_reason = cb->rc;
         return ENDED;
     }
-    decide_reason(p);
-    return cb->kind == MOLT_CALLBACK_INIT ? ENDED : DONE;
+    decide_reason(p, cb);
+    if (cb->kind == MOLT_CALLBACK_INIT && cb->rc < 0)
+        return ENDED;
+    set_phase(p, MOLT_PHASE_ENDING);
+    atomic_fetch_or(&p->status, MOLT_DO_TERMINATE);
+    return DONE;
 }
 
-static enum outcome finish(struct molt_worker *w, struct molt_process *p)
+static void add_one(atomic_ullong *counter)
 {
-    struct molt_fiber *fiber = p->fiber;
-    enum outcome outcome = conclude(p);
-    bool is_ending = p->callback.rc < 0 && p->callback.kind != MOLT_CALLBACK_NATIVE;
-    drop_arrived(w, p);
-    if (p->callback.message)
-        molt_message_free(w->rt->heap, &w->runner.cache, p->callback.message);
-    if (p->n_locks > 0)
-        warn_of_locks(p);
-    leave_world(w, p);
-    pthread_mutex_lock(&p->lock);
-    p->fiber = NULL;
-    p->world = NULL;
-    p->version = NULL;
-    p->n_callbacks++;
-    if (p->phase == MOLT_PHASE_NEW)
-        p->phase = MOLT_PHASE_ALIVE;
-    if (is_ending)
-        p->phase = MOLT_PHASE_ENDING;
-    p->callback = (struct molt_callback){0};
-    pthread_mutex_unlock(&p->lock);
-    molt_fiber_give(&w->fibers, fiber);
-    return outcome;
-}
-
-/* The callback met a function that its world doesn't define. */
-static enum outcome fail(struct molt_process *p)
-{
-    p->is_failed = false;
-    p->end_reason = MOLT_EUNDEF;
-    if (p->callback.is_call)
-        molt_process_complete(p->rt, p->callback.from.pid, p->callback.from.ref, MOLT_EUNDEF, NULL);
-    if (p->n_locks > 0)
-        warn_of_locks(p);
-    return ENDED;
-}
-
-static enum outcome proceed(struct molt_worker *w, struct molt_process *p)
-{
-    enter(w, p);
-    if (p->is_failed)
-        return fail(p);
-    return p->fiber->is_done ? finish(w, p) : SUSPENDED;
-}
-
-static enum outcome start(struct molt_worker *w, struct molt_process *p, struct molt_world *world,
-                          const struct molt_server_ref *ref)
-{
-    pthread_mutex_lock(&p->lock);
-    p->world = world;
-    p->version = ref ? ref->version : NULL;
-    pthread_mutex_unlock(&p->lock);
-    p->fiber = molt_fiber_take(&w->fibers); /* reserved by run_task() */
-    p->fiber->is_done = false;
-    p->fiber->fn = invoke;
-    p->fiber->arg = p;
-    atomic_store_explicit(&w->n_callbacks,
-                          atomic_load_explicit(&w->n_callbacks, memory_order_relaxed) + 1,
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
                           memory_order_relaxed);
-    return proceed(w, p);
 }
 
-static enum outcome resume(struct molt_worker *w, struct molt_process *p)
+/* Run the callback that @p's activation describes, in @world, here. */
+static enum outcome run(struct molt_worker *w, struct molt_process *p, struct molt_world *world,
+                        const struct molt_server_ref *ref)
 {
-    /* Online first, so that a grace period waits for this callback, too. */
-    struct molt_world *now = molt_participant_boundary(&w->participant, w->rt->current);
-    if (now != p->world) {
-        molt_participant_visit(&w->participant, p->world);
-        p->is_visiting = true;
+    struct molt_activation *act = activation_of(p);
+    atomic_store_explicit(&p->world, world, memory_order_relaxed);
+    atomic_store_explicit(&p->version, ref ? ref->version : NULL, memory_order_relaxed);
+    add_one(&w->n_callbacks);
+    invoke(p, act);
+    enum outcome outcome = conclude(p, &act->callback);
+    if (!molt_list_is_empty(&act->arrived))
+        drop_arrived(w, act);
+    if (act->callback.message) {
+        molt_message_drop(w->rt->heap, &w->runner.cache, act->callback.message);
+        act->callback.message = NULL;
     }
-    enum outcome outcome = proceed(w, p);
-    if (outcome == SUSPENDED && p->is_visiting) {
-        molt_participant_return(&w->participant);
-        p->is_visiting = false;
-    }
+    if (act->n_locks > 0)
+        warn_of_locks(p, act);
+    leave_world(w, p, act);
+    act->callback.kind = MOLT_CALLBACK_NONE;
+    add_one(&p->n_callbacks);
+    if (phase_of(p) == MOLT_PHASE_NEW)
+        set_phase(p, MOLT_PHASE_ALIVE);
     return outcome;
 }
 
 /* ---- tasks -> callbacks --------------------------------------------------------- */
 
 /* What came goes to the process, until the callback returns. */
-static void accept_blocks(struct molt_process *p, struct molt_message *m)
+static void accept(struct molt_process *p, struct molt_block *root)
 {
-    molt_list_splice(&p->arrived, &m->blocks);
+    size_t bytes = molt_message_unpack(root, &activation_of(p)->arrived);
     size_t now = atomic_load_explicit(&p->owner.bytes, memory_order_relaxed);
-    atomic_store_explicit(&p->owner.bytes, now + m->bytes, memory_order_relaxed);
+    atomic_store_explicit(&p->owner.bytes, now + bytes, memory_order_relaxed);
 }
 
 static enum outcome end_new(struct molt_process *p, int code, const char *why)
@@ -380,24 +363,24 @@ static enum outcome run_init(struct molt_worker *w, struct molt_process *p,
 {
     if (!ref)
         return end_new(p, MOLT_EUNDEF, "its server is gone from the current world");
-    struct molt_message *arg = p->arg;
-    if (arg && ref->init_type && arg->root->type != ref->init_type)
+    struct molt_block *arg = p->arg;
+    if (arg && ref->init_type && arg->type != ref->init_type)
         return end_new(p, MOLT_ETYPE, "its argument is of another type than its init takes");
     if (!p->state_block)
         p->state_block =
             molt_block_make(w->rt->heap, &w->runner.cache, &p->owner, ref->state_type, 1);
     if (!p->state_block)
         return end_new(p, MOLT_ENOMEM, "no memory for its state");
-    p->callback = (struct molt_callback){.kind = MOLT_CALLBACK_INIT, .fn = ref->desc->init};
+    struct molt_callback *cb = &activation_of(p)->callback;
+    *cb = (struct molt_callback){.kind = MOLT_CALLBACK_INIT, .fn = ref->desc->init};
     if (arg) {
-        p->callback.arg = molt_block_payload(arg->root);
-        accept_blocks(p, arg);
-        free(arg);
+        cb->arg = molt_block_payload(arg);
         p->arg = NULL;
+        accept(p, arg);
     }
     if (!ref->desc->init)
-        p->callback.kind = MOLT_CALLBACK_NONE;
-    return start(w, p, world, ref);
+        cb->kind = MOLT_CALLBACK_NONE;
+    return run(w, p, world, ref);
 }
 
 static enum outcome run_terminate(struct molt_worker *w, struct molt_process *p,
@@ -405,49 +388,54 @@ static enum outcome run_terminate(struct molt_worker *w, struct molt_process *p,
 {
     if (!ref || !ref->desc->terminate || !p->state_block)
         return ENDED;
-    p->callback =
+    activation_of(p)->callback =
         (struct molt_callback){.kind = MOLT_CALLBACK_TERMINATE, .fn = ref->desc->terminate};
-    return start(w, p, world, ref);
+    return run(w, p, world, ref);
 }
 
-static enum outcome run_simple(struct molt_worker *w, struct molt_process *p,
-                               struct molt_world *world, const struct molt_server_ref *ref,
-                               const struct work *work)
+static enum outcome run_ready(struct molt_worker *w, struct molt_process *p,
+                              struct molt_world *world, const struct molt_server_ref *ref)
 {
-    p->callback = (struct molt_callback){.events = work->events};
-    if (ref && work->task == TASK_READY) {
-        p->callback.kind = MOLT_CALLBACK_READY;
-        p->callback.fn = ref->desc->on_ready;
-    } else if (ref) {
-        p->callback.kind = MOLT_CALLBACK_TIMEOUT;
-        p->callback.fn = ref->desc->on_timeout;
-    }
-    if (p->callback.fn)
-        return start(w, p, world, ref);
-    p->callback = (struct molt_callback){0};
-    return DONE;
+    unsigned events = (unsigned)atomic_exchange_explicit(&p->ready, 0, memory_order_relaxed);
+    if (!ref || !ref->desc->on_ready || !events)
+        return DONE;
+    activation_of(p)->callback = (struct molt_callback){
+        .kind = MOLT_CALLBACK_READY, .fn = ref->desc->on_ready, .events = events};
+    return run(w, p, world, ref);
+}
+
+static enum outcome run_timeout(struct molt_worker *w, struct molt_process *p,
+                                struct molt_world *world, const struct molt_server_ref *ref)
+{
+    p->timeout_ref = 0;
+    if (!ref || !ref->desc->on_timeout)
+        return DONE;
+    activation_of(p)->callback =
+        (struct molt_callback){.kind = MOLT_CALLBACK_TIMEOUT, .fn = ref->desc->on_timeout};
+    return run(w, p, world, ref);
 }
 
 /* The handler for @m; NULL and a reason if there is none. */
 static const struct molt_handler *find_handler(const struct molt_server_ref *ref,
-                                               const struct molt_message *m, const char **ret_why)
+                                               const struct molt_block *m, bool is_call,
+                                               const char **ret_why)
 {
-    uint32_t kind = m->kind == MOLT_MESSAGE_CALL ? MOLT_HANDLER_CALL : MOLT_HANDLER_CAST;
+    uint32_t kind = is_call ? MOLT_HANDLER_CALL : MOLT_HANDLER_CAST;
     *ret_why = NULL;
     for (size_t i = 0; i < ref->n_handlers; i++) {
-        if (ref->handler_types[i] != m->root->type)
+        if (ref->handler_types[i] != m->type)
             continue;
         if (ref->desc->on[i].kind == kind)
             return &ref->desc->on[i];
-        *ret_why = kind == MOLT_HANDLER_CALL ? "its handler takes casts, not calls"
-                                             : "its handler takes calls, not casts";
+        *ret_why = is_call ? "its handler takes casts, not calls"
+                           : "its handler takes calls, not casts";
         return NULL;
     }
     return NULL;
 }
 
 /* Fill in the callback for @m. False: nothing to run, @m was refused. */
-static bool prepare_message(struct molt_process *p, struct molt_message *m,
+static bool prepare_message(struct molt_process *p, struct molt_block *m,
                             const struct molt_server_ref *ref)
 {
     if (!ref) {
@@ -455,13 +443,16 @@ static bool prepare_message(struct molt_process *p, struct molt_message *m,
         return false;
     }
     const char *why;
-    const struct molt_handler *handler = find_handler(ref, m, &why);
-    struct molt_callback *cb = &p->callback;
-    *cb = (struct molt_callback){.arg = molt_block_payload(m->root),
-                                 .from = m->from,
-                                 .is_call = m->kind == MOLT_MESSAGE_CALL};
+    bool is_call = molt_message_kind(m) == MOLT_MESSAGE_CALL;
+    const struct molt_handler *handler = find_handler(ref, m, is_call, &why);
+    struct molt_callback *cb = &activation_of(p)->callback;
+    cb->arg = molt_block_payload(m);
+    cb->is_call = is_call;
+    cb->is_answered = false;
+    if (is_call)
+        cb->from = molt_message_from(m);
     if (handler) {
-        cb->kind = cb->is_call ? MOLT_CALLBACK_CALL : MOLT_CALLBACK_CAST;
+        cb->kind = is_call ? MOLT_CALLBACK_CALL : MOLT_CALLBACK_CAST;
         cb->fn = handler->fn;
         return true;
     }
@@ -470,86 +461,174 @@ static bool prepare_message(struct molt_process *p, struct molt_message *m,
         return false;
     }
     /* on_other can't answer, so a call gets its error at once. */
-    if (cb->is_call)
-        molt_process_complete(p->rt, m->from.pid, m->from.ref, MOLT_ETYPE, NULL);
+    if (is_call)
+        molt_process_complete(p->rt, cb->from.pid, cb->from.ref, MOLT_ETYPE, NULL);
     cb->is_call = false;
     cb->kind = MOLT_CALLBACK_OTHER;
     cb->fn = ref->desc->on_other;
-    cb->type_name = m->root->type->name;
+    cb->type_name = m->type->name;
     return true;
 }
 
 static enum outcome run_message(struct molt_worker *w, struct molt_process *p,
                                 struct molt_world *world, const struct molt_server_ref *ref,
-                                struct molt_message *m)
+                                struct molt_block *m)
 {
-    atomic_store_explicit(&w->n_messages,
-                          atomic_load_explicit(&w->n_messages, memory_order_relaxed) + 1,
-                          memory_order_relaxed);
-    bool is_taken = prepare_message(p, m, ref);
-    if (is_taken)
-        accept_blocks(p, m);
-    molt_message_free(w->rt->heap, &w->runner.cache, m);
-    return is_taken ? start(w, p, world, ref) : DONE;
+    if (!prepare_message(p, m, ref)) {
+        molt_message_drop(w->rt->heap, &w->runner.cache, m);
+        return DONE;
+    }
+    accept(p, m);
+    return run(w, p, world, ref);
 }
 
 static enum outcome run_native(struct molt_worker *w, struct molt_process *p,
-                               struct molt_world *world, struct molt_message *m)
+                               struct molt_world *world, struct molt_block *m)
 {
-    p->callback = (struct molt_callback){.kind = MOLT_CALLBACK_NATIVE, .message = m};
-    return start(w, p, world, NULL);
+    activation_of(p)->callback =
+        (struct molt_callback){.kind = MOLT_CALLBACK_NATIVE, .message = m};
+    return run(w, p, world, NULL);
 }
 
-static enum outcome run_task(struct molt_worker *w, struct molt_process *p, const struct work *work)
+static enum outcome run_task(struct molt_worker *w, struct molt_process *p, enum task task)
 {
-    if (work->task == TASK_KILL)
+    struct molt_block *m = NULL;
+    if (task == TASK_KILL)
         return ENDED;
-    if (work->task == TASK_RESUME)
-        return resume(w, p);
-    if (!molt_fiber_reserve(&w->fibers))
-        return STARVED;
+    if (task == TASK_MESSAGE) {
+        m = molt_process_take(p);
+        add_one(&w->n_messages);
+    }
+    /* The boundary comes after the message was taken. */
     struct molt_world *world = molt_participant_boundary(&w->participant, w->rt->current);
     if (p->native)
-        return run_native(w, p, world, work->message);
+        return run_native(w, p, world, m);
     const struct molt_server_ref *ref = molt_world_server(world, p->server_id);
-    switch (work->task) {
+    switch (task) {
     case TASK_INIT:
         return run_init(w, p, world, ref);
     case TASK_TERMINATE:
         return run_terminate(w, p, world, ref);
-    case TASK_MESSAGE:
-        return run_message(w, p, world, ref, work->message);
+    case TASK_READY:
+        return run_ready(w, p, world, ref);
+    case TASK_TIMEOUT:
+        return run_timeout(w, p, world, ref);
     default:
-        return run_simple(w, p, world, ref, work);
+        return run_message(w, p, world, ref, m);
     }
+}
+
+/* ---- a turn --------------------------------------------------------------------- */
+
+/* The bottom of a fiber: what a process has to do, until it is somebody else's
+ * turn. The stack belongs to one worker, so that is the same after a wait. */
+static void turn(void *arg)
+{
+    struct molt_process *p = arg;
+    struct molt_activation *act = activation_of(p);
+    struct molt_worker *w = act->worker;
+    enum outcome outcome = DONE;
+    for (int i = 0; i < TURN && outcome == DONE; i++) {
+        if (molt_process_status(p) & MOLT_IS_CLAIM_WANTED)
+            break;
+        enum task task = pick(w, p);
+        if (task == TASK_NONE)
+            break;
+        outcome = run_task(w, p, task);
+    }
+    act->outcome = outcome == ENDED ? MOLT_TURN_ENDED : MOLT_TURN_DONE;
+}
+
+/* The callback met a function that its world doesn't define, or crashed. */
+static void fail(struct molt_process *p)
+{
+    struct molt_activation *act = activation_of(p);
+    struct molt_callback *cb = &act->callback;
+    p->end_reason = MOLT_EUNDEF;
+    if (cb->is_call)
+        molt_process_complete(p->rt, cb->from.pid, cb->from.ref, MOLT_EUNDEF, NULL);
+    if (act->n_locks > 0)
+        warn_of_locks(p, act);
+}
+
+/* The callback waits. */
+static void leave_suspended(struct molt_worker *w, struct molt_process *p)
+{
+    struct molt_activation *act = activation_of(p);
+    if (act->is_visiting) {
+        molt_participant_return(&w->participant);
+        act->is_visiting = false;
+    }
+    unsigned set = MOLT_IS_SUSPENDED;
+    if (act->wait_kind == MOLT_WAIT_RECEIVE)
+        set |= MOLT_IS_RECEIVING;
+    molt_process_leave(p, set, 0);
+}
+
+/* Switch to the fiber of @p until its turn is over or it waits. */
+static void enter(struct molt_worker *w, struct molt_process *p)
+{
+    struct molt_fiber *fiber = p->fiber;
+    w->runner.process = p;
+    molt_context_enter(&w->context, &fiber->context);
+    w->runner.process = NULL;
+    if (fiber->act.is_failed) {
+        fail(p);
+        molt_process_destroy(p, p->end_reason);
+        return;
+    }
+    if (!fiber->is_done) {
+        leave_suspended(w, p);
+        return;
+    }
+    p->fiber = NULL;
+    atomic_store_explicit(&p->world, NULL, memory_order_relaxed);
+    atomic_store_explicit(&p->version, NULL, memory_order_relaxed);
+    bool is_ended = fiber->act.outcome == MOLT_TURN_ENDED;
+    molt_fiber_give(&w->fibers, fiber);
+    if (is_ended)
+        molt_process_destroy(p, p->end_reason);
+    else
+        molt_process_leave(p, 0, 0);
+}
+
+static void resume(struct molt_worker *w, struct molt_process *p)
+{
+    unsigned status = molt_process_status(p);
+    if (status & MOLT_DO_KILL && is_killed(p)) {
+        molt_process_destroy(p, p->end_reason);
+        return;
+    }
+    atomic_fetch_and(&p->status, ~(MOLT_IS_SUSPENDED | MOLT_IS_RECEIVING | MOLT_DO_RESUME));
+    /* Online first, so that a grace period waits for this callback, too. */
+    struct molt_world *now = molt_participant_boundary(&w->participant, w->rt->current);
+    struct molt_world *mine = atomic_load_explicit(&p->world, memory_order_relaxed);
+    if (now != mine) {
+        molt_participant_visit(&w->participant, mine);
+        activation_of(p)->is_visiting = true;
+    }
+    enter(w, p);
 }
 
 void molt_worker_run(struct molt_worker *w, struct molt_process *p)
 {
-    pthread_mutex_lock(&p->lock);
-    p->is_in_queue = false;
-    if (p->state != MOLT_PROCESS_QUEUED) {
-        pthread_mutex_unlock(&p->lock);
+    if (!molt_process_begin(p))
+        return;
+    if (p->fiber) {
+        resume(w, p);
         return;
     }
-    p->state = MOLT_PROCESS_RUNNING;
-    enum outcome outcome = DONE;
-    for (int i = 0; i < TURN && outcome == DONE && !p->is_claim_wanted; i++) {
-        struct work work = pick(p);
-        if (work.task == TASK_NONE)
-            break;
-        pthread_mutex_unlock(&p->lock);
-        outcome = run_task(w, p, &work);
-        if (outcome == ENDED) {
-            molt_process_destroy(p, p->end_reason);
-            return;
-        }
-        if (outcome == STARVED) {
-            w->is_starved = true;
-            unpick(p, &work);
-        }
-        pthread_mutex_lock(&p->lock);
+    struct molt_fiber *fiber = molt_fiber_take(&w->fibers);
+    if (!fiber) {
+        /* Out of memory or mappings: tried again soon; suspended ones go on. */
+        w->is_starved = true;
+        molt_process_leave(p, 0, 0);
+        return;
     }
-    molt_process_settle(p);
-    pthread_mutex_unlock(&p->lock);
+    p->fiber = fiber;
+    fiber->is_done = false;
+    fiber->fn = turn;
+    fiber->arg = p;
+    molt_activation_clear(&fiber->act);
+    enter(w, p);
 }

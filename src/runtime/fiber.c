@@ -54,6 +54,8 @@ static struct molt_fiber *make(struct molt_fiber_pool *pool)
         return NULL;
     }
     molt_list_init(&fiber->link);
+    molt_list_init(&fiber->act.arrived);
+    fiber->act.worker = pool->worker;
     molt_context_init(&fiber->context, stack_of(fiber), stack_bytes_of(fiber), entry, fiber);
     atomic_fetch_add_explicit(&pool->n_fibers, 1, memory_order_relaxed);
     return fiber;
@@ -67,8 +69,10 @@ static void destroy(struct molt_fiber_pool *pool, struct molt_fiber *fiber)
     atomic_fetch_sub_explicit(&pool->n_fibers, 1, memory_order_relaxed);
 }
 
-void molt_fiber_pool_init(struct molt_fiber_pool *pool, size_t stack_bytes)
+void molt_fiber_pool_init(struct molt_fiber_pool *pool, struct molt_worker *worker,
+                          size_t stack_bytes)
 {
+    pool->worker = worker;
     molt_list_init(&pool->parked);
     pool->n_parked = 0;
     atomic_init(&pool->n_fibers, 0);

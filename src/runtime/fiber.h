@@ -18,6 +18,7 @@
 
 #include "base/list.h"
 #include "port/context.h"
+#include "runtime/activation.h"
 
 struct molt_fiber {
     struct molt_context context;
@@ -27,16 +28,19 @@ struct molt_fiber {
     void (*fn)(void *arg);
     void *arg;
     bool is_done; /* fn returned; the fiber is parked */
+    struct molt_activation act;
 };
 
 struct molt_fiber_pool {
+    struct molt_worker *worker;
     struct molt_list parked;
     unsigned n_parked;
     atomic_size_t n_fibers; /* all that exist */
     size_t stack_bytes;
 };
 
-void molt_fiber_pool_init(struct molt_fiber_pool *pool, size_t stack_bytes);
+void molt_fiber_pool_init(struct molt_fiber_pool *pool, struct molt_worker *worker,
+                          size_t stack_bytes);
 /* No fiber may be taken. */
 void molt_fiber_pool_fini(struct molt_fiber_pool *pool);
 

@@ -9,34 +9,38 @@
  */
 #include "runtime/lock.h"
 
+#include "runtime/fiber.h"
 #include "runtime/rt.h"
 
 void molt_lock_enter(const void *lock)
 {
     struct molt_runner *runner = molt_runner_here();
     struct molt_process *p = runner ? runner->process : NULL;
-    if (p)
-        p->locks[p->n_locks++ % MOLT_LOCKS_KEPT] = lock;
+    if (!p || !p->fiber)
+        return;
+    struct molt_activation *act = &p->fiber->act;
+    act->locks[act->n_locks++ % MOLT_LOCKS_KEPT] = lock;
 }
 
 void molt_lock_leave(const void *lock)
 {
     struct molt_runner *runner = molt_runner_here();
     struct molt_process *p = runner ? runner->process : NULL;
-    if (!p || p->n_locks == 0)
+    if (!p || !p->fiber || p->fiber->act.n_locks == 0)
         return;
+    struct molt_activation *act = &p->fiber->act;
     /* Locks needn't be left in the reverse order: close the gap. */
-    unsigned depth = p->n_locks < MOLT_LOCKS_KEPT ? p->n_locks : MOLT_LOCKS_KEPT;
+    unsigned depth = act->n_locks < MOLT_LOCKS_KEPT ? act->n_locks : MOLT_LOCKS_KEPT;
     const void *carry = NULL;
     for (unsigned i = 1; i <= depth; i++) {
-        const void **at = &p->locks[(p->n_locks - i) % MOLT_LOCKS_KEPT];
+        const void **at = &act->locks[(act->n_locks - i) % MOLT_LOCKS_KEPT];
         const void *was = *at;
         *at = carry;
         carry = was;
         if (was == lock)
             break;
     }
-    p->n_locks--;
+    act->n_locks--;
 }
 
 static int entered(int rc, const void *lock)

@@ -2,48 +2,44 @@
 /* SPDX-FileCopyrightText: The molt authors */
 #include "runtime/message.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-void molt_cargo_init(struct molt_cargo *graph)
-{
-    molt_owner_init(&graph->transit, NULL);
-    graph->root = NULL;
-}
+/* ---- packing ------------------------------------------------------------------ */
 
-static void take(struct molt_owner *owner, struct molt_block *block, struct molt_cargo *graph)
-{
-    molt_owner_remove(owner, block);
-    molt_owner_add(&graph->transit, block);
-}
+/* A walk over a graph: what was taken is also the work list. */
+struct walk {
+    const struct molt_heap *heap;
+    struct molt_owner *owner;
+    const struct molt_block *pinned;
+    struct molt_owner transit; /* marks what was taken, and holds it */
+};
 
 /* Take the block that @word leads to, if it leads to one. */
-static int follow(const struct molt_heap *heap, struct molt_owner *owner, const void *word,
-                  const struct molt_block *pinned, struct molt_cargo *graph)
+static int follow(struct walk *walk, const void *word)
 {
-    struct molt_block *block = word ? molt_heap_find(heap, word) : NULL;
+    struct molt_block *block = word ? molt_heap_find(walk->heap, word) : NULL;
     if (!block)
         return 0;
     struct molt_owner *has = molt_block_owner(block);
-    if (has == &graph->transit || !has)
+    if (has == &walk->transit || !has)
         return 0;
-    if (has != owner)
+    if (has != walk->owner)
         return MOLT_EOWNER;
-    if (block == pinned)
+    if (block == walk->pinned)
         return MOLT_EINVAL;
-    take(owner, block, graph);
+    molt_owner_remove(walk->owner, block);
+    molt_owner_add(&walk->transit, block);
     return 0;
 }
 
 /* Returns the first error, but goes on to take what can be taken. */
-static int follow_all(const struct molt_heap *heap, struct molt_owner *owner,
-                      const struct molt_block *from, const struct molt_block *pinned,
-                      struct molt_cargo *graph)
+static int follow_all(struct walk *walk, const struct molt_block *from)
 {
     int rc = 0;
     const struct molt_type *type = from->type;
     const char *element = molt_block_payload(from);
-    for (size_t n = type->may_point ? from->count : 0; n > 0; n--, element += type->size) {
+    for (size_t n = type->may_point ? molt_block_count(from) : 0; n > 0;
+         n--, element += type->size) {
         for (size_t i = 0; i < type->n_ptrs; i++) {
             const struct molt_meta_ptr *ptr = &type->ptrs[i];
             if (ptr->kind == MOLT_PTR_CODE)
@@ -51,7 +47,7 @@ static int follow_all(const struct molt_heap *heap, struct molt_owner *owner,
             for (uint32_t k = 0; k < ptr->count; k++) {
                 const void *word;
                 memcpy(&word, element + ptr->offset + k * sizeof(word), sizeof(word));
-                int one = follow(heap, owner, word, pinned, graph);
+                int one = follow(walk, word);
                 rc = rc ? rc : one;
             }
         }
@@ -59,49 +55,121 @@ static int follow_all(const struct molt_heap *heap, struct molt_owner *owner,
     return rc;
 }
 
-int molt_cargo_collect(const struct molt_heap *heap, struct molt_owner *owner,
-                       struct molt_block *root, const struct molt_block *pinned,
-                       struct molt_cargo *graph)
+/* Turn the ring of taken blocks, @root first, into a chain. */
+static void chain(struct walk *walk, struct molt_block *root)
 {
-    molt_cargo_init(graph);
-    if (root == pinned)
-        return MOLT_EINVAL;
-    take(owner, root, graph);
-    graph->root = root;
-    /* The list is the work list too: what is taken is appended. */
+    struct molt_list *ring = &walk->transit.blocks, *first = root->link.next;
+    ring->prev->next = NULL;
+    if (first == ring)
+        return;
+    struct molt_block *more = molt_container_of(first, struct molt_block, link);
+    more->link.prev = NULL;
+    root->link.prev = &more->link;
+    size_t word = atomic_load_explicit(&root->bytes, memory_order_relaxed);
+    atomic_store_explicit(&root->bytes, word | MOLT_MESSAGE_HAS_MORE, memory_order_relaxed);
+}
+
+static int pack_graph(const struct molt_heap *heap, struct molt_owner *owner,
+                      struct molt_block *root, const struct molt_block *pinned)
+{
+    struct walk walk = {.heap = heap, .owner = owner, .pinned = pinned};
+    molt_owner_init(&walk.transit, NULL);
+    molt_owner_add(&walk.transit, root);
     int rc = 0;
-    struct molt_list *head = &graph->transit.blocks;
-    for (struct molt_list *node = head->next; node != head; node = node->next) {
-        int one = follow_all(heap, owner, molt_container_of(node, struct molt_block, link), pinned,
-                             graph);
+    for (struct molt_list *node = walk.transit.blocks.next; node != &walk.transit.blocks;
+         node = node->next) {
+        int one = follow_all(&walk, molt_container_of(node, struct molt_block, link));
         rc = rc ? rc : one;
     }
+    chain(&walk, root);
     return rc;
 }
 
-void molt_cargo_give(struct molt_cargo *graph, struct molt_owner *owner, struct molt_list *list)
+int molt_message_pack(const struct molt_heap *heap, struct molt_owner *owner,
+                      struct molt_block *root, const struct molt_block *pinned)
 {
-    molt_list_each (node, tmp, &graph->transit.blocks) {
-        struct molt_block *block = molt_container_of(node, struct molt_block, link);
-        atomic_store_explicit(&block->owner, owner, memory_order_release);
+    molt_owner_remove(owner, root);
+    root->link.prev = NULL;
+    root->envelope = 0;
+    int rc = root->type->may_point ? pack_graph(heap, owner, root, pinned) : 0;
+    root->link.next = NULL;
+    return rc;
+}
+
+/* ---- packed messages ------------------------------------------------------------ */
+
+struct molt_block *molt_message_next(const struct molt_block *root, const struct molt_block *block)
+{
+    struct molt_list *next = block != root               ? block->link.next
+                             : molt_message_has_more(root) ? root->link.prev
+                                                           : NULL;
+    return next ? molt_container_of(next, struct molt_block, link) : NULL;
+}
+
+void molt_message_address(struct molt_block *root, struct molt_owner *owner)
+{
+    for (struct molt_block *b = root; b; b = molt_message_next(root, b))
+        atomic_store_explicit(&b->owner, owner, memory_order_release);
+}
+
+void molt_message_set_from(struct molt_block *root, struct molt_from from)
+{
+    struct molt_list *holder = molt_message_has_more(root) ? root->link.prev : &root->link;
+    holder->prev = (struct molt_list *)(uintptr_t)from.pid; /* NOLINT: a number */
+    root->envelope = (root->envelope & ~MOLT_REF_MASK) | (from.ref & MOLT_REF_MASK);
+}
+
+struct molt_from molt_message_from(const struct molt_block *root)
+{
+    const struct molt_list *holder = molt_message_has_more(root) ? root->link.prev : &root->link;
+    return (struct molt_from){.pid = (uintptr_t)holder->prev,
+                              .ref = root->envelope & MOLT_REF_MASK};
+}
+
+/* An ordinary block again. */
+static size_t settle(struct molt_block *block, struct molt_list *list)
+{
+    size_t bytes = molt_block_bytes(block);
+    atomic_store_explicit(&block->bytes, bytes, memory_order_relaxed);
+    molt_list_append(list, &block->link);
+    return bytes;
+}
+
+size_t molt_message_unpack(struct molt_block *root, struct molt_list *list)
+{
+    struct molt_block *more = molt_message_next(root, root);
+    size_t bytes = settle(root, list);
+    while (more) {
+        struct molt_list *next = more->link.next;
+        bytes += settle(more, list);
+        more = next ? molt_container_of(next, struct molt_block, link) : NULL;
     }
-    molt_list_splice(list, &graph->transit.blocks);
+    return bytes;
 }
 
-struct molt_message *molt_message_new(enum molt_message_kind kind)
+void molt_message_drop(struct molt_heap *heap, struct molt_block_cache *cache,
+                       struct molt_block *root)
 {
-    struct molt_message *message = calloc(1, sizeof(*message));
-    if (!message)
+    struct molt_list blocks;
+    molt_list_init(&blocks);
+    molt_message_unpack(root, &blocks);
+    molt_block_drop_list(heap, cache, &blocks);
+}
+
+/* ---- notices -------------------------------------------------------------------- */
+
+static const struct molt_type notice_type = {
+    .name = "struct molt_exit_notice", .size = sizeof(struct molt_exit_notice)};
+
+struct molt_block *molt_message_new_notice(struct molt_heap *heap, struct molt_block_cache *cache,
+                                           enum molt_message_kind kind)
+{
+    struct molt_owner nobody;
+    molt_owner_init(&nobody, NULL);
+    struct molt_block *block = molt_block_make(heap, cache, &nobody, &notice_type, 1);
+    if (!block)
         return NULL;
-    molt_list_init(&message->link);
-    molt_list_init(&message->blocks);
-    message->kind = kind;
-    return message;
-}
-
-void molt_message_free(struct molt_heap *heap, struct molt_block_cache *cache,
-                       struct molt_message *message)
-{
-    molt_block_drop_list(heap, cache, &message->blocks);
-    free(message);
+    (void)molt_message_pack(heap, &nobody, block, NULL);
+    molt_message_set_kind(block, kind);
+    return block;
 }

@@ -4,7 +4,22 @@
  * Messages, and how a graph of blocks changes its owner: what is sent moves
  * with all that its typed pointers reach, it is never shared and never copied.
  *
- * Threads: collecting and dropping on the thread that runs the owner.
+ * A message is its root block. While it is on its way nobody needs the block's
+ * place in an owner's list, so the header says the rest:
+ *
+ *   link.next   the next message of the mailbox
+ *   link.prev   the first further block of the graph, if there are any;
+ *               else the pid of a caller
+ *   bytes       bits 48 to 55: kind and flags
+ *   envelope    bits 0 to 39: the call's number; 40 to 63: the receiver's
+ *               generation, so that a message for a process that has ended
+ *               never reaches another one in its place
+ *
+ * Further blocks are chained through link.next; the first one's link.prev has
+ * the caller's pid. So a message without pointers costs no memory of its own,
+ * and the receiver touches no other cache line than that of the block.
+ *
+ * Threads: packing, unpacking and dropping on the thread that runs the owner.
  */
 #ifndef MOLT_RUNTIME_MESSAGE_H
 #define MOLT_RUNTIME_MESSAGE_H
@@ -17,45 +32,92 @@
 #include "base/list.h"
 #include "runtime/block.h"
 
-/* Blocks on their way: on no owner's list. The struct stays at its address
- * from collect to give or drop. */
-struct molt_cargo {
-    struct molt_owner transit; /* owns them meanwhile; its list has them */
-    struct molt_block *root;   /* NULL: empty */
-};
-
-/* Take @root and what it reaches from @owner. @pinned (may be NULL) is a block
- * that can't go: a process's state. MOLT_EOWNER if another's block is reached,
- * MOLT_EINVAL if @pinned is; @graph has then all that can be freed. */
-int molt_cargo_collect(const struct molt_heap *heap, struct molt_owner *owner,
-                       struct molt_block *root, const struct molt_block *pinned,
-                       struct molt_cargo *graph);
-void molt_cargo_init(struct molt_cargo *graph);
-
-/* Move all of @graph to the end of @list, as @owner's. Counts no bytes. */
-void molt_cargo_give(struct molt_cargo *graph, struct molt_owner *owner, struct molt_list *list);
-
 enum molt_message_kind {
     MOLT_MESSAGE_CAST,
     MOLT_MESSAGE_CALL,
-    MOLT_MESSAGE_CHILD_EXIT, /* to a supervisor: @from.pid ended with @reason */
+    MOLT_MESSAGE_CHILD_EXIT, /* to a supervisor: struct molt_exit_notice */
     MOLT_MESSAGE_RECONCILE,  /* to a supervisor: a new world is current */
+    MOLT_MESSAGE_LINK_EXIT,  /* a linked process ended: struct molt_exit_notice */
+    MOLT_MESSAGE_DOWN,       /* a monitored process ended: struct molt_exit_notice */
 };
 
-struct molt_message {
-    struct molt_list link;
-    struct molt_list blocks; /* owned by the receiver, on this list only */
-    struct molt_block *root;
-    size_t bytes;
-    enum molt_message_kind kind;
-    struct molt_from from;
+/* What a process that ends leaves to those who asked for it. */
+struct molt_exit_notice {
+    molt_pid pid;
+    uint64_t ref; /* of the monitor */
     int reason;
 };
 
-/* An empty one; NULL when out of memory. */
-struct molt_message *molt_message_new(enum molt_message_kind kind);
-/* With its blocks. */
-void molt_message_free(struct molt_heap *heap, struct molt_block_cache *cache,
-                       struct molt_message *message);
+#define MOLT_REF_BITS 40
+#define MOLT_REF_MASK ((UINT64_C(1) << MOLT_REF_BITS) - 1)
+
+#define MOLT_MESSAGE_SHIFT 48
+#define MOLT_MESSAGE_KIND_MASK (UINT64_C(0x0f) << MOLT_MESSAGE_SHIFT)
+#define MOLT_MESSAGE_HAS_MORE (UINT64_C(0x10) << MOLT_MESSAGE_SHIFT)
+
+/* Take @root and what its typed pointers reach from @owner, as a message of
+ * kind CAST that belongs to nobody's list. @pinned (may be NULL) is a block that
+ * can't go: a process's state. MOLT_EOWNER if another's block is reached,
+ * MOLT_EINVAL if @pinned is; what could be taken is taken then, too. */
+int molt_message_pack(const struct molt_heap *heap, struct molt_owner *owner,
+                      struct molt_block *root, const struct molt_block *pinned);
+
+/* Of a packed message: its blocks, one after the other; NULL at the end. */
+struct molt_block *molt_message_next(const struct molt_block *root, const struct molt_block *block);
+
+/* The message behind @root in a mailbox; NULL at the end. */
+static inline struct molt_block *molt_message_after(const struct molt_block *root)
+{
+    struct molt_list *next = root->link.next;
+    return next ? molt_container_of(next, struct molt_block, link) : NULL;
+}
+
+/* Say whom a packed message is for, before it is put into a mailbox. */
+void molt_message_address(struct molt_block *root, struct molt_owner *owner);
+
+static inline void molt_message_set_kind(struct molt_block *root, enum molt_message_kind kind)
+{
+    size_t word = atomic_load_explicit(&root->bytes, memory_order_relaxed);
+    word = (word & ~MOLT_MESSAGE_KIND_MASK) | (size_t)kind << MOLT_MESSAGE_SHIFT;
+    atomic_store_explicit(&root->bytes, word, memory_order_relaxed);
+}
+
+static inline enum molt_message_kind molt_message_kind(const struct molt_block *root)
+{
+    size_t word = atomic_load_explicit(&root->bytes, memory_order_relaxed);
+    return (enum molt_message_kind)((word & MOLT_MESSAGE_KIND_MASK) >> MOLT_MESSAGE_SHIFT);
+}
+
+static inline bool molt_message_has_more(const struct molt_block *root)
+{
+    return atomic_load_explicit(&root->bytes, memory_order_relaxed) & MOLT_MESSAGE_HAS_MORE;
+}
+
+/* The caller of a call. */
+void molt_message_set_from(struct molt_block *root, struct molt_from from);
+struct molt_from molt_message_from(const struct molt_block *root);
+
+static inline uint32_t molt_message_generation(const struct molt_block *root)
+{
+    return (uint32_t)(root->envelope >> MOLT_REF_BITS);
+}
+
+static inline void molt_message_set_generation(struct molt_block *root, uint32_t generation)
+{
+    root->envelope = (root->envelope & MOLT_REF_MASK) | (uint64_t)generation << MOLT_REF_BITS;
+}
+
+/* Append the message's blocks, root first, to @list; they are ordinary blocks
+ * again. Returns the sum of their bytes, which the owner doesn't count yet. */
+size_t molt_message_unpack(struct molt_block *root, struct molt_list *list);
+
+/* Free a packed message. */
+void molt_message_drop(struct molt_heap *heap, struct molt_block_cache *cache,
+                       struct molt_block *root);
+
+/* A packed notice of the runtime's own: a zeroed struct molt_exit_notice of
+ * @kind that belongs to nobody's list; NULL when out of memory. */
+struct molt_block *molt_message_new_notice(struct molt_heap *heap, struct molt_block_cache *cache,
+                                           enum molt_message_kind kind);
 
 #endif

@@ -3,6 +3,7 @@
 #include "runtime/names.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,17 +86,19 @@ static int add_locked(struct molt_names *names, struct molt_process *p, const ch
 {
     if (*find(names, name))
         return MOLT_EEXIST;
-    pthread_mutex_lock(&p->lock);
-    int rc = 0;
-    if (atomic_load_explicit(&p->pid, memory_order_relaxed) != pid)
-        rc = MOLT_EDEAD;
-    else if (p->name[0])
-        rc = MOLT_EEXIST;
-    else
-        strcpy(p->name, name);
-    pthread_mutex_unlock(&p->lock);
-    if (rc < 0)
-        return rc;
+    if (p->name)
+        return molt_process_pid(p) == pid ? MOLT_EEXIST : MOLT_EDEAD;
+    char *copy = strdup(name);
+    if (!copy)
+        return MOLT_ENOMEM;
+    /* Seq_cst: a process that ends takes its pid away and then looks at the
+     * flag; here it is the other way round, so one of the two sees the other. */
+    atomic_fetch_or(&p->status, MOLT_IS_NAMED);
+    if (atomic_load(&p->pid) != pid) {
+        free(copy);
+        return MOLT_EDEAD;
+    }
+    p->name = copy;
     struct molt_process **at = find(names, name);
     p->name_next = *at;
     *at = p;
@@ -122,9 +125,8 @@ static void remove_locked(struct molt_names *names, struct molt_process **at)
     struct molt_process *p = *at;
     *at = p->name_next;
     p->name_next = NULL;
-    pthread_mutex_lock(&p->lock);
-    p->name[0] = '\0';
-    pthread_mutex_unlock(&p->lock);
+    free(p->name);
+    p->name = NULL;
     names->n--;
 }
 
@@ -141,10 +143,22 @@ int molt_names_remove(struct molt_runtime *rt, const char *name)
     return rc;
 }
 
+bool molt_names_of(struct molt_runtime *rt, struct molt_process *p, char *buf, size_t size)
+{
+    if (!(molt_process_status(p) & MOLT_IS_NAMED))
+        return false;
+    pthread_rwlock_rdlock(&rt->names.lock);
+    bool has = p->name != NULL;
+    if (has)
+        snprintf(buf, size, "%s", p->name);
+    pthread_rwlock_unlock(&rt->names.lock);
+    return has;
+}
+
 void molt_names_forget(struct molt_runtime *rt, struct molt_process *p)
 {
     pthread_rwlock_wrlock(&rt->names.lock);
-    if (p->name[0]) {
+    if (p->name) {
         struct molt_process **at = find(&rt->names, p->name);
         if (*at == p)
             remove_locked(&rt->names, at);

@@ -4,12 +4,13 @@
  * Registered names. A process has at most one.
  *
  * Threads: any.
- * Locks:   molt_names.lock; a process lock nests in it.
+ * Locks:   molt_names.lock; nothing nests in it.
  */
 #ifndef MOLT_RUNTIME_NAMES_H
 #define MOLT_RUNTIME_NAMES_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <molt/molt.h>
@@ -35,6 +36,9 @@ int molt_names_add(struct molt_runtime *rt, const char *name, molt_pid pid);
 
 /* MOLT_ENOENT. */
 int molt_names_remove(struct molt_runtime *rt, const char *name);
+
+/* The name of @p into @buf; false if it has none. */
+bool molt_names_of(struct molt_runtime *rt, struct molt_process *p, char *buf, size_t size);
 
 /* Take away the name of @p, which ends. */
 void molt_names_forget(struct molt_runtime *rt, struct molt_process *p);

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "runtime/rt.h"
-#include "runtime/worker.h"
+#include "runtime/lane.h"
 
 static struct molt_process *caller(void)
 {
@@ -116,13 +116,12 @@ int molt_net_attach(int fd)
         return MOLT_ENOPROC;
     if (fd < 0)
         return MOLT_EINVAL;
-    int rc = molt_worker_attach(p->worker, p, fd);
+    int rc = molt_lane_attach(atomic_load_explicit(&p->lane, memory_order_relaxed), p, fd);
     if (rc < 0)
         return rc;
     /* The first on_ready, also where nothing is ready yet. */
-    pthread_mutex_lock(&p->lock);
-    p->ready |= MOLT_NET_READ | MOLT_NET_WRITE;
-    pthread_mutex_unlock(&p->lock);
+    atomic_fetch_or_explicit(&p->ready, MOLT_NET_READ | MOLT_NET_WRITE, memory_order_relaxed);
+    molt_process_signal(p, MOLT_DO_READY);
     return 0;
 }
 
@@ -133,10 +132,8 @@ int molt_net_close(void)
         return MOLT_ENOPROC;
     if (p->fd < 0)
         return MOLT_ENOENT;
-    molt_worker_detach(p->worker, p);
-    pthread_mutex_lock(&p->lock);
-    p->ready = 0;
-    pthread_mutex_unlock(&p->lock);
+    molt_lane_detach(p);
+    atomic_store_explicit(&p->ready, 0, memory_order_relaxed);
     return 0;
 }
 

@@ -1,543 +1,432 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The molt authors */
+/*
+ * The two words of a process: mailbox and status. See process.h for who may do
+ * what; here is why it can't go wrong.
+ *
+ * A message is never forgotten: who pushes onto an empty inbox adds DO_MAIL
+ * after the push; who drains takes DO_MAIL away before it takes the messages.
+ * So whatever is in the inbox when a process is left was pushed later than the
+ * flag was taken away, and its sender adds the flag again, or somebody before
+ * it in the same stack does.
+ *
+ * A wait ends once: its number goes from wait_ref to 0 by one compare and swap,
+ * and only who did that writes the result and adds DO_RESUME.
+ *
+ * A wait is never missed by a request to end: the waiter publishes wait_ref and
+ * then looks at exit_word; who asks does it the other way round.
+ */
 #include "runtime/process.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "runtime/fiber.h"
+#include "runtime/lane.h"
 #include "runtime/rt.h"
-#include "runtime/supervisor.h"
 #include "runtime/worker.h"
 
-/* ---- table ---------------------------------------------------------------- */
+/* ---- status -------------------------------------------------------------------- */
 
-int molt_process_table_init(struct molt_process_table *table)
+static bool matters(unsigned status)
 {
-    pthread_mutex_init(&table->lock, NULL);
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&table->changed, &attr);
-    pthread_condattr_destroy(&attr);
-    molt_list_init(&table->free);
-    return 0;
+    if (!(status & MOLT_IS_SUSPENDED))
+        return status & MOLT_DO_ANY;
+    unsigned reasons = MOLT_DO_RESUME | MOLT_DO_KILL;
+    if (status & MOLT_IS_RECEIVING)
+        reasons |= MOLT_DO_MAIL;
+    return status & reasons;
 }
 
-void molt_process_table_fini(struct molt_process_table *table)
+/* The status with which nobody has it: queued if there is a reason. */
+static unsigned rest(unsigned status)
 {
-    for (unsigned i = 0; i < MOLT_SEGMENTS_MAX; i++) {
-        struct molt_process *segment =
-            atomic_load_explicit(&table->segments[i], memory_order_relaxed);
-        for (unsigned k = 0; segment && k < MOLT_SEGMENT_SLOTS; k++)
-            pthread_mutex_destroy(&segment[k].lock);
-        free(segment);
-    }
-    pthread_cond_destroy(&table->changed);
-    pthread_mutex_destroy(&table->lock);
+    status &= ~MOLT_STATE_MASK;
+    return matters(status) ? status | MOLT_STATE_QUEUED | MOLT_IS_IN_QUEUE
+                           : status | MOLT_STATE_IDLE;
 }
 
-struct molt_process *molt_process_at(struct molt_runtime *rt, unsigned index)
+static void enqueue(struct molt_process *p, unsigned status)
 {
-    /* Acquire: pairs with the release store of grow(). */
-    struct molt_process *segment =
-        atomic_load_explicit(&rt->table.segments[index / MOLT_SEGMENT_SLOTS], memory_order_acquire);
-    return &segment[index % MOLT_SEGMENT_SLOTS];
+    if (status & MOLT_IS_SUSPENDED)
+        molt_worker_push(p->fiber->act.worker, p);
+    else
+        molt_lane_push(atomic_load_explicit(&p->lane, memory_order_relaxed), p);
 }
 
-struct molt_process *molt_process_find(struct molt_runtime *rt, molt_pid pid)
+void molt_process_signal(struct molt_process *p, unsigned reasons)
 {
-    unsigned number = pid & ((1u << MOLT_SLOT_BITS) - 1);
-    if (number == 0 || number > atomic_load_explicit(&rt->table.n_slots, memory_order_acquire))
-        return NULL;
-    struct molt_process *p = molt_process_at(rt, number - 1);
-    return atomic_load_explicit(&p->pid, memory_order_acquire) == pid ? p : NULL;
+    unsigned old = molt_process_status(p), new;
+    do {
+        new = old | reasons;
+        if ((old & MOLT_STATE_MASK) == MOLT_STATE_IDLE)
+            new = rest(new);
+        /* Release: what the reason stands for was written before. Acquire: what
+         * enqueue() reads was written by who left it idle. */
+    } while (!atomic_compare_exchange_weak_explicit(&p->status, &old, new, memory_order_acq_rel,
+                                                    memory_order_relaxed));
+    bool is_queued_now = (new & MOLT_STATE_MASK) == MOLT_STATE_QUEUED &&
+                         (old & MOLT_STATE_MASK) == MOLT_STATE_IDLE;
+    /* A stale entry serves as well as a new one. */
+    if (is_queued_now && !(old & MOLT_IS_IN_QUEUE))
+        enqueue(p, new);
 }
 
-static void init_slot(struct molt_process *p, struct molt_runtime *rt, uint32_t slot)
+bool molt_process_begin(struct molt_process *p)
 {
-    p->rt = rt;
-    p->slot = slot;
-    p->fd = -1;
-    p->timeout_timer.is_timeout = true;
-    pthread_mutex_init(&p->lock, NULL);
-    molt_list_init(&p->free_link);
-    molt_list_init(&p->mailbox);
-    molt_list_init(&p->calls);
-    molt_list_init(&p->call_link);
-    molt_list_init(&p->run_link);
-    molt_list_init(&p->arrived);
-    molt_list_init(&p->wait.reply);
-    molt_owner_init(&p->owner, NULL);
-    molt_owner_init(&p->prepared_owner, NULL);
+    unsigned old = molt_process_status(p), new;
+    do {
+        new = old & ~MOLT_IS_IN_QUEUE;
+        if ((old & MOLT_STATE_MASK) == MOLT_STATE_QUEUED)
+            new = (new & ~MOLT_STATE_MASK) | MOLT_STATE_RUNNING;
+    } while (!atomic_compare_exchange_weak_explicit(&p->status, &old, new, memory_order_acquire,
+                                                    memory_order_relaxed));
+    return (old & MOLT_STATE_MASK) == MOLT_STATE_QUEUED;
 }
 
-/* Under the table's lock. */
-static int grow(struct molt_runtime *rt)
+static void tell_executor(struct molt_runtime *rt)
 {
-    struct molt_process_table *table = &rt->table;
-    unsigned n = atomic_load_explicit(&table->n_slots, memory_order_relaxed);
-    if (n / MOLT_SEGMENT_SLOTS + 1 >= MOLT_SEGMENTS_MAX)
-        return MOLT_ELIMIT;
-    struct molt_process *segment = calloc(MOLT_SEGMENT_SLOTS, sizeof(*segment));
-    if (!segment)
-        return MOLT_ENOMEM;
-    for (unsigned i = 0; i < MOLT_SEGMENT_SLOTS; i++) {
-        init_slot(&segment[i], rt, n + i);
-        molt_list_append(&table->free, &segment[i].free_link);
-    }
-    atomic_store_explicit(&table->segments[n / MOLT_SEGMENT_SLOTS], segment, memory_order_release);
-    /* Seq_cst: pairs with the executor, which raises a flag in molt_runtime.held
-     * and then reads n_slots; a spawner does the reverse. */
-    atomic_store(&table->n_slots, n + MOLT_SEGMENT_SLOTS);
-    return 0;
+    pthread_mutex_lock(&rt->quiet_lock);
+    pthread_cond_broadcast(&rt->quiet);
+    pthread_mutex_unlock(&rt->quiet_lock);
 }
 
-static int take_slot(struct molt_runtime *rt, struct molt_process **ret)
+/* Returns the status before. */
+static unsigned leave(struct molt_process *p, unsigned set, unsigned clear)
 {
-    struct molt_process_table *table = &rt->table;
-    int rc = 0;
-    pthread_mutex_lock(&table->lock);
-    if (molt_list_is_empty(&table->free))
-        rc = grow(rt);
-    if (rc == 0) {
-        *ret = molt_container_of(table->free.next, struct molt_process, free_link);
-        molt_list_unlink(&(*ret)->free_link);
-        table->n_live++;
-    }
-    pthread_mutex_unlock(&table->lock);
-    return rc;
+    if (p->mail)
+        set |= MOLT_DO_MAIL;
+    unsigned old = molt_process_status(p), new;
+    do {
+        new = (old & ~clear) | set;
+        if (old & MOLT_IS_CLAIM_WANTED)
+            new = (new & ~(MOLT_STATE_MASK | MOLT_IS_CLAIM_WANTED)) | MOLT_STATE_CLAIMED;
+        else
+            new = rest(new);
+    } while (!atomic_compare_exchange_weak_explicit(&p->status, &old, new, memory_order_acq_rel,
+                                                    memory_order_relaxed));
+    if ((new & MOLT_STATE_MASK) == MOLT_STATE_QUEUED && !(old & MOLT_IS_IN_QUEUE))
+        enqueue(p, new);
+    return old;
 }
 
-static void give_slot(struct molt_process *p)
+void molt_process_leave(struct molt_process *p, unsigned set, unsigned clear)
 {
-    struct molt_process_table *table = &p->rt->table;
-    pthread_mutex_lock(&table->lock);
-    p->generation++;
-    p->free_link.prev = &table->free;
-    p->free_link.next = table->free.next;
-    table->free.next->prev = &p->free_link;
-    table->free.next = &p->free_link;
-    table->n_live--;
-    pthread_cond_broadcast(&table->changed);
-    pthread_mutex_unlock(&table->lock);
+    struct molt_runtime *rt = p->rt;
+    if (leave(p, set, clear) & (MOLT_IS_CLAIM_WANTED | MOLT_IS_WATCHED))
+        tell_executor(rt);
 }
 
-/* ---- events --------------------------------------------------------------- */
-
-bool molt_process_has_work(const struct molt_process *p)
+void molt_process_leave_quietly(struct molt_process *p)
 {
-    if (p->is_kill_wanted)
-        return true;
-    if (p->fiber)
-        return p->wait.is_done;
-    return p->phase == MOLT_PHASE_NEW || (p->phase == MOLT_PHASE_ENDING && !p->native) ||
-           p->is_exit_wanted || p->ready || p->is_timeout_due || p->n_mail > 0;
+    (void)leave(p, 0, 0);
 }
 
-void molt_process_wake(struct molt_process *p)
+/* ---- mailbox ------------------------------------------------------------------- */
+
+static struct molt_block *first_of(uint64_t inbox)
 {
-    if (p->state != MOLT_PROCESS_IDLE || !molt_process_has_work(p))
-        return;
-    p->state = MOLT_PROCESS_QUEUED;
-    if (!p->is_in_queue) {
-        p->is_in_queue = true;
-        molt_worker_push(p->worker, p);
-    }
+    uint64_t pointer = inbox & MOLT_INBOX_POINTER_MASK;
+    return (struct molt_block *)(uintptr_t)pointer; /* NOLINT: tagged */
 }
 
-void molt_process_settle(struct molt_process *p)
+static uint64_t push_word(uint64_t inbox, const struct molt_block *root)
 {
-    if (p->is_claim_wanted) {
-        p->is_claim_wanted = false;
-        p->state = MOLT_PROCESS_CLAIMED;
-        pthread_cond_broadcast(&p->rt->quiet);
-        return;
-    }
-    p->state = MOLT_PROCESS_IDLE;
-    if (p->is_watched)
-        pthread_cond_broadcast(&p->rt->quiet);
-    molt_process_wake(p);
+    uint64_t n = inbox >> MOLT_INBOX_COUNT_SHIFT;
+    n += n < MOLT_INBOX_COUNT_MAX;
+    return (uintptr_t)root | n << MOLT_INBOX_COUNT_SHIFT;
 }
 
-/* Lock @pid's slot if it is still that process. */
-static struct molt_process *find_and_lock(struct molt_runtime *rt, molt_pid pid)
+int molt_process_post(struct molt_runtime *rt, molt_pid pid, struct molt_block *root,
+                      enum molt_message_kind kind, struct molt_from from)
 {
     struct molt_process *p = molt_process_find(rt, pid);
     if (!p)
-        return NULL;
-    pthread_mutex_lock(&p->lock);
-    if (atomic_load_explicit(&p->pid, memory_order_relaxed) == pid)
-        return p;
-    pthread_mutex_unlock(&p->lock);
-    return NULL;
-}
-
-int molt_process_deliver(struct molt_runtime *rt, molt_pid pid, struct molt_message *message,
-                         struct molt_process *caller)
-{
-    struct molt_process *p = find_and_lock(rt, pid);
-    if (!p)
         return MOLT_EDEAD;
-    molt_list_append(&p->mailbox, &message->link);
-    p->n_mail++;
-    p->mail_bytes += message->bytes;
-    if (caller) {
-        caller->call_server = p;
-        molt_list_append(&p->calls, &caller->call_link);
-    }
-    molt_process_wake(p);
-    pthread_mutex_unlock(&p->lock);
+    molt_message_set_kind(root, kind);
+    if (kind == MOLT_MESSAGE_CALL)
+        molt_message_set_from(root, from);
+    molt_message_set_generation(root, molt_pid_generation(pid));
+    molt_message_address(root, &p->owner);
+    uint64_t old = atomic_load_explicit(&p->inbox, memory_order_relaxed);
+    do {
+        if (old == MOLT_INBOX_CLOSED)
+            return MOLT_EDEAD;
+        struct molt_block *next = first_of(old);
+        root->link.next = next ? &next->link : NULL;
+        /* Release: pairs with the exchange of molt_process_drain(). */
+    } while (!atomic_compare_exchange_weak_explicit(&p->inbox, &old, push_word(old, root),
+                                                    memory_order_release, memory_order_relaxed));
+    if (old == 0)
+        molt_process_signal(p, MOLT_DO_MAIL);
     return 0;
 }
 
-bool molt_process_complete(struct molt_runtime *rt, molt_pid pid, uint64_t ref, int rc,
-                           struct molt_cargo *graph)
+/* For another process that had the slot, or for one that ends. */
+static void turn_away(struct molt_runtime *rt, struct molt_block_cache *cache,
+                      struct molt_block *root)
 {
-    struct molt_process *p = find_and_lock(rt, pid);
-    if (!p)
-        return false;
-    bool is_awaited = p->wait.kind != MOLT_WAIT_NONE && p->wait.ref == ref && !p->wait.is_done;
-    if (is_awaited) {
-        p->wait.is_done = true;
-        p->wait.rc = rc;
-        if (graph) {
-            p->wait.root = graph->root;
-            p->wait.bytes = atomic_load_explicit(&graph->transit.bytes, memory_order_relaxed);
-            molt_cargo_give(graph, &p->owner, &p->wait.reply);
-        }
-        molt_process_wake(p);
+    if (molt_message_kind(root) == MOLT_MESSAGE_CALL) {
+        struct molt_from from = molt_message_from(root);
+        molt_process_complete(rt, from.pid, from.ref, MOLT_EDEAD, NULL);
     }
-    pthread_mutex_unlock(&p->lock);
-    return is_awaited;
+    molt_message_drop(rt->heap, cache, root);
+}
+
+/* Take all, in the order in which they came. */
+static struct molt_block *take_inbox(struct molt_process *p, uint64_t leave)
+{
+    /* Acquire: pairs with the pushes. */
+    struct molt_block *block =
+        first_of(atomic_exchange_explicit(&p->inbox, leave, memory_order_acquire));
+    struct molt_block *first = NULL;
+    while (block) {
+        struct molt_list *next = block->link.next;
+        block->link.next = first ? &first->link : NULL;
+        first = block;
+        block = next ? molt_container_of(next, struct molt_block, link) : NULL;
+    }
+    return first;
+}
+
+static void add_mail(struct molt_process *p, unsigned n)
+{
+    unsigned now = atomic_load_explicit(&p->n_mail, memory_order_relaxed);
+    atomic_store_explicit(&p->n_mail, now + n, memory_order_relaxed);
+}
+
+static void append(struct molt_process *p, struct molt_block *root)
+{
+    root->link.next = NULL;
+    if (p->mail)
+        p->mail_last->link.next = &root->link;
+    else
+        p->mail = root;
+    p->mail_last = root;
+}
+
+void molt_process_drain(struct molt_process *p, struct molt_block_cache *cache)
+{
+    if (!(molt_process_status(p) & MOLT_DO_MAIL))
+        return;
+    /* Seq_cst, before the exchange: see the top of this file. */
+    atomic_fetch_and(&p->status, ~MOLT_DO_MAIL);
+    uint32_t mine = molt_pid_generation(molt_process_pid(p));
+    unsigned n = 0;
+    for (struct molt_block *root = take_inbox(p, 0), *next; root; root = next) {
+        next = molt_message_after(root);
+        if (__builtin_expect(molt_message_generation(root) != mine, 0)) {
+            turn_away(p->rt, cache, root);
+            continue;
+        }
+        append(p, root);
+        n++;
+    }
+    add_mail(p, n);
+}
+
+struct molt_block *molt_process_take(struct molt_process *p)
+{
+    struct molt_block *root = p->mail;
+    p->mail = molt_message_after(root);
+    add_mail(p, -1u);
+    root->link.next = NULL;
+    return root;
+}
+
+void molt_process_untake(struct molt_process *p, struct molt_block *root)
+{
+    root->link.next = p->mail ? &p->mail->link : NULL;
+    if (!p->mail)
+        p->mail_last = root;
+    p->mail = root;
+    add_mail(p, 1);
+}
+
+void molt_process_close_mail(struct molt_process *p, struct molt_block_cache *cache)
+{
+    struct molt_block *lists[] = {p->mail, take_inbox(p, MOLT_INBOX_CLOSED)};
+    p->mail = p->mail_last = NULL;
+    atomic_store_explicit(&p->n_mail, 0, memory_order_relaxed);
+    for (int i = 0; i < 2; i++) {
+        for (struct molt_block *root = lists[i], *next; root; root = next) {
+            next = molt_message_after(root);
+            turn_away(p->rt, cache, root);
+        }
+    }
+}
+
+size_t molt_process_mailbox(const struct molt_process *p)
+{
+    uint64_t inbox = atomic_load_explicit(&p->inbox, memory_order_relaxed);
+    size_t n = atomic_load_explicit(&p->n_mail, memory_order_relaxed);
+    return inbox == MOLT_INBOX_CLOSED ? 0 : n + (inbox >> MOLT_INBOX_COUNT_SHIFT);
+}
+
+/* ---- waits and ends -------------------------------------------------------------- */
+
+bool molt_process_complete(struct molt_runtime *rt, molt_pid pid, uint64_t ref, int rc,
+                           struct molt_block *reply)
+{
+    struct molt_process *p = molt_process_find(rt, pid);
+    if (!p || !ref)
+        return false;
+    /* Numbers are never used again in this slot, so an earlier process's answer
+     * can't be taken for the present one's. Seq_cst: see molt_process_exit(). */
+    if (!atomic_compare_exchange_strong(&p->wait_ref, &ref, 0))
+        return false;
+    if (reply)
+        molt_message_address(reply, &p->owner);
+    p->wait_root = reply;
+    p->wait_rc = rc;
+    molt_process_signal(p, MOLT_DO_RESUME);
+    return true;
+}
+
+/* What stands in exit_word for a request to @pid. The generation tells a late
+ * request to an earlier process of the slot from one to this. */
+static uint64_t exit_word(molt_pid pid, int reason, uint64_t how)
+{
+    return (uint64_t)molt_pid_generation(pid) << MOLT_REF_BITS | how | (uint32_t)reason;
+}
+
+static bool is_for(uint64_t word, molt_pid pid)
+{
+    return (word & (MOLT_EXIT_ASKED | MOLT_EXIT_KILL)) &&
+           word >> MOLT_REF_BITS == molt_pid_generation(pid);
+}
+
+static int request_end(struct molt_runtime *rt, molt_pid pid, int reason, uint64_t how)
+{
+    struct molt_process *p = molt_process_find(rt, pid);
+    if (!p)
+        return MOLT_EDEAD;
+    uint64_t old = atomic_load(&p->exit_word), word = exit_word(pid, reason, how);
+    do {
+        /* The first reason stands; being killed comes on top of it. */
+        if (is_for(old, pid))
+            word = (old | how);
+        if (word == old)
+            return 0;
+    } while (!atomic_compare_exchange_weak(&p->exit_word, &old, word));
+    molt_process_signal(p, how == MOLT_EXIT_KILL ? MOLT_DO_KILL : MOLT_DO_EXIT);
+    return 0;
 }
 
 int molt_process_exit(struct molt_runtime *rt, molt_pid pid, int reason)
 {
-    struct molt_process *p = find_and_lock(rt, pid);
-    if (!p)
-        return MOLT_EDEAD;
-    if (!p->is_exit_wanted && p->phase != MOLT_PHASE_ENDING) {
-        p->is_exit_wanted = true;
-        p->exit_reason = reason;
-        if (p->wait.kind != MOLT_WAIT_NONE && !p->wait.is_done) {
-            p->wait.is_done = true;
-            p->wait.rc = MOLT_EKILLED;
-        }
-        molt_process_wake(p);
-    }
-    pthread_mutex_unlock(&p->lock);
-    return 0;
+    int rc = request_end(rt, pid, reason, MOLT_EXIT_ASKED);
+    struct molt_process *p = rc == 0 ? molt_process_find(rt, pid) : NULL;
+    if (!p || atomic_load(&p->phase) == MOLT_PHASE_ENDING)
+        return rc; /* terminate may wait in peace */
+    /* Seq_cst, after exit_word: who begins to wait does it the other way round. */
+    uint64_t ref = atomic_load(&p->wait_ref);
+    if (ref)
+        molt_process_complete(rt, pid, ref, MOLT_EKILLED, NULL);
+    return rc;
 }
 
-void molt_process_label_locked(const struct molt_process *p, char *buf, size_t size)
+int molt_process_kill(struct molt_runtime *rt, molt_pid pid)
 {
-    const char *server =
-        p->server_id >= 0 ? molt_code_server_name(p->rt->code, p->server_id) : "supervisor";
-    molt_pid pid = atomic_load_explicit(&p->pid, memory_order_relaxed);
-    if (p->name[0])
-        snprintf(buf, size, "process %llu '%s'", (unsigned long long)pid, p->name);
-    else
-        snprintf(buf, size, "process %llu (%s)", (unsigned long long)pid, server ? server : "?");
+    return request_end(rt, pid, MOLT_EKILLED, MOLT_EXIT_KILL);
+}
+
+bool molt_process_is_asked(const struct molt_process *p, uint64_t how, int *ret_reason)
+{
+    uint64_t word = atomic_load(&p->exit_word);
+    if (!is_for(word, molt_process_pid(p)) || !(word & how))
+        return false;
+    *ret_reason = (int)(uint32_t)word;
+    return true;
 }
 
 void molt_process_label(struct molt_process *p, char *buf, size_t size)
 {
-    pthread_mutex_lock(&p->lock);
-    molt_process_label_locked(p, buf, size);
-    pthread_mutex_unlock(&p->lock);
+    const char *server =
+        p->server_id >= 0 ? molt_code_server_name(p->rt->code, p->server_id) : "supervisor";
+    unsigned long long pid = molt_process_pid(p);
+    char name[MOLT_NAME_MAX];
+    if (molt_names_of(p->rt, p, name, sizeof(name)))
+        snprintf(buf, size, "process %llu '%s'", pid, name);
+    else
+        snprintf(buf, size, "process %llu (%s)", pid, server ? server : "?");
 }
 
-/* ---- spawn ------------------------------------------------------------------ */
-
-static void reset(struct molt_process *p, const struct molt_spawn *spawn)
+void molt_process_describe_wait(const struct molt_process *p, char *buf, size_t size)
 {
-    struct molt_runtime *rt = p->rt;
-    p->phase = MOLT_PHASE_NEW;
-    p->is_kill_wanted = p->is_exit_wanted = p->is_timeout_due = false;
-    p->is_failed = false;
-    p->exit_reason = 0;
-    p->ready = 0;
-    p->n_callbacks = 0;
-    p->n_locks = 0;
-    p->server_id = spawn->server_id;
-    p->native = spawn->native;
-    p->native_state = spawn->native_state;
-    p->parent = spawn->parent;
-    p->supervisor = spawn->supervisor;
-    unsigned turn = atomic_fetch_add_explicit(&rt->next_worker, 1, memory_order_relaxed);
-    p->worker = molt_worker_at(rt, turn % rt->n_workers);
-    atomic_store_explicit(&p->owner.bytes, 0, memory_order_relaxed);
+    const struct molt_activation *act = p->fiber ? &p->fiber->act : NULL;
+    enum molt_wait_kind kind = act ? act->wait_kind : MOLT_WAIT_NONE;
+    if (kind == MOLT_WAIT_CALL && act->whom[0])
+        snprintf(buf, size, "call %s", act->whom);
+    else if (kind == MOLT_WAIT_CALL)
+        snprintf(buf, size, "call %llu", (unsigned long long)act->whom_pid);
+    else
+        snprintf(buf, size, "%s",
+                 kind == MOLT_WAIT_SLEEP     ? "sleep"
+                 : kind == MOLT_WAIT_RECEIVE ? "receive"
+                                             : "");
 }
 
-/* Make room for what must not fail later: the argument's message and the word
- * to the supervisor. */
-static int prepare_messages(const struct molt_spawn *spawn, struct molt_message **ret_arg,
-                            struct molt_message **ret_exit)
+/* ---- calls that were not answered in their handler --------------------------------- */
+
+struct molt_deferred {
+    size_t n, size;
+    struct molt_from from[];
+};
+
+static bool is_waiting(struct molt_runtime *rt, struct molt_from from)
 {
-    *ret_arg = spawn->arg ? molt_message_new(MOLT_MESSAGE_CAST) : NULL;
-    *ret_exit = spawn->supervisor ? molt_message_new(MOLT_MESSAGE_CHILD_EXIT) : NULL;
-    if ((*ret_arg || !spawn->arg) && (*ret_exit || !spawn->supervisor))
-        return 0;
-    free(*ret_arg);
-    free(*ret_exit);
-    return MOLT_ENOMEM;
+    struct molt_process *p = molt_process_find(rt, from.pid);
+    return p && atomic_load_explicit(&p->wait_ref, memory_order_relaxed) == from.ref;
 }
 
-static void give_arg(struct molt_process *p, struct molt_cargo *graph, struct molt_message *message)
+/* Forget those that somebody else has answered, or that gave up. */
+static void prune(struct molt_process *p)
 {
-    message->root = graph->root;
-    message->bytes = atomic_load_explicit(&graph->transit.bytes, memory_order_relaxed);
-    molt_cargo_give(graph, &p->owner, &message->blocks);
+    struct molt_deferred *d = p->deferred;
+    size_t kept = 0;
+    for (size_t i = 0; i < d->n; i++)
+        if (is_waiting(p->rt, d->from[i]))
+            d->from[kept++] = d->from[i];
+    d->n = kept;
 }
 
-/* The process becomes visible, but as if it were running. */
-static molt_pid begin(struct molt_process *p, const struct molt_spawn *spawn)
+bool molt_process_defer(struct molt_process *p, struct molt_from from)
 {
-    pthread_mutex_lock(&p->lock);
-    reset(p, spawn);
-    p->state = MOLT_PROCESS_RUNNING;
-    molt_pid pid = (molt_pid)p->generation << MOLT_SLOT_BITS | (p->slot + 1);
-    atomic_store_explicit(&p->pid, pid, memory_order_release);
-    pthread_mutex_unlock(&p->lock);
-    return pid;
-}
-
-/* From here on the worker may run it, unless its server is held. */
-static void publish(struct molt_process *p)
-{
-    pthread_mutex_lock(&p->lock);
-    /* Seq_cst: see grow(). */
-    if (p->server_id >= 0 && atomic_load(&p->rt->held[p->server_id]) && !p->is_claim_wanted) {
-        p->is_held = true;
-        p->state = MOLT_PROCESS_CLAIMED;
-    } else {
-        molt_process_settle(p);
-    }
-    pthread_mutex_unlock(&p->lock);
-}
-
-/* ---- end -------------------------------------------------------------------- */
-
-static void leave_stack(struct molt_process *p)
-{
-    if (p->fiber)
-        molt_fiber_abandon(&p->worker->fibers, p->fiber);
-    if (p->is_visiting)
-        molt_participant_return(&p->worker->participant);
-    if (p->is_holding_world)
-        molt_world_release(p->world);
-    p->is_visiting = p->is_holding_world = false;
-}
-
-/* Nobody gets an answer from this process any more. One caller at a time,
- * because two process locks are never held together. */
-static void fail_callers(struct molt_process *p)
-{
-    for (;;) {
-        pthread_mutex_lock(&p->lock);
-        if (molt_list_is_empty(&p->calls)) {
-            pthread_mutex_unlock(&p->lock);
-            return;
+    struct molt_deferred *d = p->deferred;
+    if (d && d->n == d->size)
+        prune(p);
+    if (!d || d->n > d->size / 2) {
+        size_t size = d ? d->size * 2 : 4;
+        struct molt_deferred *more = realloc(d, sizeof(*d) + size * sizeof(d->from[0]));
+        if (more) {
+            more->n = d ? more->n : 0;
+            more->size = size;
+            p->deferred = d = more;
         }
-        struct molt_process *caller =
-            molt_container_of(p->calls.next, struct molt_process, call_link);
-        molt_list_unlink(&caller->call_link);
-        /* The caller can't end this wait without p's lock. */
-        molt_pid pid = atomic_load_explicit(&caller->pid, memory_order_relaxed);
-        uint64_t ref = caller->wait.ref;
-        pthread_mutex_unlock(&p->lock);
-        molt_process_complete(p->rt, pid, ref, MOLT_EDEAD, NULL);
     }
-}
-
-static void drop_mail(struct molt_process *p, struct molt_list *mail,
-                      struct molt_block_cache *cache)
-{
-    molt_list_each (node, tmp, mail) {
-        struct molt_message *m = molt_container_of(node, struct molt_message, link);
-        molt_list_unlink(node);
-        if (m->kind == MOLT_MESSAGE_CALL)
-            molt_process_complete(p->rt, m->from.pid, m->from.ref, MOLT_EDEAD, NULL);
-        molt_message_free(p->rt->heap, cache, m);
-    }
-}
-
-static void drop_blocks(struct molt_process *p)
-{
-    struct molt_heap *heap = p->rt->heap;
-    struct molt_block_cache *cache = &p->worker->runner.cache;
-    molt_block_drop_list(heap, cache, &p->wait.reply);
-    molt_block_drop_list(heap, cache, &p->arrived);
-    molt_block_drop_list(heap, cache, &p->owner.blocks);
-    molt_block_drop_list(heap, cache, &p->prepared_owner.blocks);
-    if (p->arg)
-        molt_message_free(heap, cache, p->arg);
-    if (p->callback.message)
-        molt_message_free(heap, cache, p->callback.message);
-    p->callback = (struct molt_callback){0};
-    if (p->native)
-        molt_supervisor_free(p->native_state);
-    p->native = NULL;
-    p->native_state = NULL;
-    p->arg = NULL;
-    p->state_block = p->prepared = NULL;
-    free(p->prepared_frees);
-    p->prepared_frees = NULL;
-    p->n_prepared_frees = 0;
-}
-
-static void tell_supervisor(struct molt_process *p, molt_pid pid, int reason)
-{
-    struct molt_message *m = p->exit_message;
-    p->exit_message = NULL;
-    if (!m)
-        return;
-    m->from.pid = pid;
-    m->reason = reason;
-    if (molt_process_deliver(p->rt, p->supervisor, m, NULL) < 0)
-        free(m);
-}
-
-/* No longer findable; what waits for it is taken along. */
-static molt_pid retire(struct molt_process *p, struct molt_list *mail)
-{
-    pthread_mutex_lock(&p->lock);
-    molt_pid pid = atomic_load_explicit(&p->pid, memory_order_relaxed);
-    atomic_store_explicit(&p->pid, 0, memory_order_release);
-    molt_list_splice(mail, &p->mailbox);
-    p->n_mail = p->mail_bytes = 0;
-    p->wait.kind = MOLT_WAIT_NONE;
-    p->world = NULL;
-    p->version = NULL;
-    p->fiber = NULL;
-    p->is_claim_wanted = p->is_held = false;
-    p->state = MOLT_PROCESS_IDLE;
-    pthread_cond_broadcast(&p->rt->quiet);
-    pthread_mutex_unlock(&p->lock);
-    return pid;
-}
-
-void molt_process_forget_call(struct molt_process *p)
-{
-    struct molt_process *server = p->call_server;
-    if (!server)
-        return;
-    pthread_mutex_lock(&server->lock);
-    molt_list_unlink(&p->call_link);
-    p->call_server = NULL;
-    pthread_mutex_unlock(&server->lock);
-}
-
-void molt_process_destroy(struct molt_process *p, int reason)
-{
-    struct molt_list mail;
-    molt_list_init(&mail);
-    leave_stack(p);
-    molt_process_forget_call(p);
-    molt_timer_cancel(&p->worker->timers, &p->wait_timer);
-    molt_timer_cancel(&p->worker->timers, &p->timeout_timer);
-    molt_worker_detach(p->worker, p);
-    molt_pid pid = retire(p, &mail);
-    molt_names_forget(p->rt, p);
-    fail_callers(p);
-    drop_mail(p, &mail, &p->worker->runner.cache);
-    drop_blocks(p);
-    tell_supervisor(p, pid, reason);
-    molt_runtime_ended(p->rt, pid, reason);
-    give_slot(p);
-}
-
-/* ---- spawn, continued ------------------------------------------------------- */
-
-/* A process that never was: its name is taken. Who guessed its pid is told. */
-static void release_slot(struct molt_process *p)
-{
-    struct molt_list mail;
-    molt_list_init(&mail);
-    retire(p, &mail);
-    fail_callers(p);
-    drop_mail(p, &mail, &molt_runner_here()->cache);
-    give_slot(p);
-}
-
-int molt_process_spawn(struct molt_runtime *rt, const struct molt_spawn *spawn, molt_pid *ret_pid)
-{
-    struct molt_message *arg, *exit_message;
-    int rc = prepare_messages(spawn, &arg, &exit_message);
-    if (rc < 0)
-        return rc;
-    struct molt_process *p;
-    rc = take_slot(rt, &p);
-    if (rc < 0)
-        goto fail_messages;
-    molt_pid pid = begin(p, spawn);
-    if (spawn->name && (rc = molt_names_add(rt, spawn->name, pid)) < 0)
-        goto fail_slot;
-    if (arg)
-        give_arg(p, spawn->arg, arg);
-    p->arg = arg;
-    p->exit_message = exit_message;
-    if (ret_pid)
-        *ret_pid = pid;
-    publish(p);
-    return 0;
-
-fail_slot:
-    release_slot(p);
-fail_messages:
-    free(arg);
-    free(exit_message);
-    return rc;
-}
-
-/* ---- claims ----------------------------------------------------------------- */
-
-static bool wait_quiet(struct molt_process *p, uint64_t deadline_ns)
-{
-    struct timespec until = {.tv_sec = (time_t)(deadline_ns / 1000000000),
-                             .tv_nsec = (long)(deadline_ns % 1000000000)};
-    return pthread_cond_timedwait(&p->rt->quiet, &p->lock, &until) == 0;
-}
-
-bool molt_process_claim(struct molt_process *p)
-{
-    if (p->state != MOLT_PROCESS_IDLE && p->state != MOLT_PROCESS_QUEUED)
+    if (!d || d->n == d->size)
         return false;
-    p->state = MOLT_PROCESS_CLAIMED;
+    d->from[d->n++] = from;
     return true;
 }
 
-bool molt_process_claim_wait(struct molt_process *p, molt_pid pid, uint64_t deadline_ns)
+void molt_process_undefer(struct molt_process *p, struct molt_from from)
 {
-    for (;;) {
-        if (atomic_load_explicit(&p->pid, memory_order_relaxed) != pid)
-            return false;
-        /* Handed over by molt_process_settle(). */
-        if (p->state == MOLT_PROCESS_CLAIMED || molt_process_claim(p))
-            return true;
-        p->is_claim_wanted = true;
-        if (!wait_quiet(p, deadline_ns) && p->state != MOLT_PROCESS_CLAIMED) {
-            p->is_claim_wanted = false;
-            return false;
+    struct molt_deferred *d = p->deferred;
+    for (size_t i = 0; d && i < d->n; i++) {
+        if (d->from[i].ref == from.ref && d->from[i].pid == from.pid) {
+            d->from[i] = d->from[--d->n];
+            return;
         }
     }
 }
 
-void molt_process_unclaim(struct molt_process *p)
+void molt_process_fail_deferred(struct molt_process *p)
 {
-    p->is_held = false;
-    p->state = MOLT_PROCESS_IDLE;
-    molt_process_wake(p);
-}
-
-bool molt_process_watch(struct molt_process *p, uint64_t deadline_ns)
-{
-    p->is_watched = true;
-    bool is_changed = wait_quiet(p, deadline_ns);
-    p->is_watched = false;
-    return is_changed;
+    struct molt_deferred *d = p->deferred;
+    p->deferred = NULL;
+    for (size_t i = 0; d && i < d->n; i++)
+        molt_process_complete(p->rt, d->from[i].pid, d->from[i].ref, MOLT_EDEAD, NULL);
+    free(d);
 }

@@ -5,16 +5,31 @@
  *
  * Slots are type-stable: a pointer to one stays valid for the life of the
  * runtime, and the pid, which is never used twice, says whether it is still
- * the same process. A process has a home worker; only that one runs it.
+ * the same process.
  *
- * Invariant: whoever moved @state to RUNNING (the home worker, or the spawner
- * before the first callback) or to CLAIMED (the executor) touches the blocks;
- * everybody else only what the lock guards.
+ * Two words decide everything that several threads do to a process:
+ *
+ * `inbox`, a stack of messages with their number in the upper 16 bits. Senders
+ * push; whoever runs or claimed the process takes all of it at once and keeps
+ * it, in order, in its own list. A process that ends leaves it closed.
+ *
+ * `status`, the state and what there is to do. Whoever adds a reason to run
+ * (MOLT_DO_...) to a process that is idle makes it queued in the same step, and
+ * puts it into a queue. Whoever takes it out makes it running. Whoever ran it
+ * leaves it idle, queued again or claimed, by what the flags say.
+ *
+ * | state   | its blocks, its private members | next                               |
+ * |---------|---------------------------------|------------------------------------|
+ * | idle    | nobody                          | queued (a reason), claimed         |
+ * | queued  | nobody                          | running (a worker), claimed        |
+ * | running | the worker                      | idle, queued, claimed (handed over)|
+ * | claimed | who claimed it                  | idle, queued                       |
+ *
+ * Invariant: exactly one thread moves a process to running or claimed, with
+ * acquire order, and it leaves with release order.
  *
  * Threads: any; see the members.
- * Locks:   molt_process.lock guards what stands below it; a worker's
- *          queue_lock nests in it. Nobody holds two process locks at once.
- *          molt_names.lock is taken before a process lock.
+ * Locks:   none here. molt_names.lock guards the name; a lane's lock the queue.
  */
 #ifndef MOLT_RUNTIME_PROCESS_H
 #define MOLT_RUNTIME_PROCESS_H
@@ -29,22 +44,22 @@
 #include "base/list.h"
 #include "code/code.h"
 #include "port/limits.h"
+#include "port/spin.h"
+#include "runtime/activation.h"
 #include "runtime/block.h"
 #include "runtime/message.h"
 #include "runtime/runtime.h"
 #include "runtime/timer.h"
 
 struct molt_fiber;
+struct molt_lane;
 struct molt_process;
 struct molt_worker;
-
-#define MOLT_NAME_MAX 64
-#define MOLT_LOCKS_KEPT 4
 
 /* A process that the runtime itself implements: called on a fiber for its
  * start (@message NULL, phase NEW), for a request to end (@message NULL, phase
  * ENDING), and for each message. 0 to go on, negative to end with that. */
-typedef int molt_native_fn(struct molt_process *p, struct molt_message *message);
+typedef int molt_native_fn(struct molt_process *p, struct molt_block *message);
 
 enum molt_phase {
     MOLT_PHASE_NEW, /* init did not run yet */
@@ -52,135 +67,166 @@ enum molt_phase {
     MOLT_PHASE_ENDING, /* terminate runs next, or is running */
 };
 
-enum molt_wait_kind { MOLT_WAIT_NONE, MOLT_WAIT_CALL, MOLT_WAIT_SLEEP };
+/* ---- status ---------------------------------------------------------------- */
 
-/* What a suspended callback waits for. */
-struct molt_wait {
-    enum molt_wait_kind kind;
-    bool is_done;
-    int rc;
-    uint64_t ref;            /* of the call or sleep; counts up for ever */
-    struct molt_list reply;  /* blocks of the reply, owned by the waiter */
-    struct molt_block *root; /* of the reply */
-    size_t bytes;
-    char what[MOLT_NAME_MAX + 8]; /* "call counter" */
+enum {
+    MOLT_STATE_IDLE,
+    MOLT_STATE_QUEUED,
+    MOLT_STATE_RUNNING,
+    MOLT_STATE_CLAIMED,
 };
+#define MOLT_STATE_MASK 0x7u
 
-enum molt_callback_kind {
-    MOLT_CALLBACK_NONE,
-    MOLT_CALLBACK_INIT,
-    MOLT_CALLBACK_CALL,
-    MOLT_CALLBACK_CAST,
-    MOLT_CALLBACK_OTHER,
-    MOLT_CALLBACK_READY,
-    MOLT_CALLBACK_TIMEOUT,
-    MOLT_CALLBACK_TERMINATE,
-    MOLT_CALLBACK_NATIVE,
-};
+/* Reasons to run. */
+#define MOLT_DO_MAIL 0x8u         /* something is in the inbox, or in the own list */
+#define MOLT_DO_RESUME 0x10u      /* what the suspended callback waits for came */
+#define MOLT_DO_TIMEOUT 0x20u     /* molt_timeout() */
+#define MOLT_DO_READY 0x40u       /* the descriptor: see `ready` */
+#define MOLT_DO_EXIT 0x80u        /* asked to end: see `exit_word` */
+#define MOLT_DO_KILL 0x100u       /* at once */
+#define MOLT_DO_INIT 0x200u
+#define MOLT_DO_TERMINATE 0x400u
+#define MOLT_DO_CONTINUE 0x800u   /* molt_continue() */
+#define MOLT_DO_CONFIG 0x1000u    /* the configuration changed */
+#define MOLT_DO_ANY                                                                                \
+    (MOLT_DO_MAIL | MOLT_DO_TIMEOUT | MOLT_DO_READY | MOLT_DO_EXIT | MOLT_DO_KILL |                \
+     MOLT_DO_INIT | MOLT_DO_TERMINATE | MOLT_DO_CONTINUE | MOLT_DO_CONFIG)
 
-/* The callback that runs or is suspended. */
-struct molt_callback {
-    enum molt_callback_kind kind;
-    molt_any_fn fn;
-    void *arg;
-    const char *type_name;
-    struct molt_message *message; /* NATIVE */
-    struct molt_from from;
-    bool is_call; /* a negative result is the caller's answer */
-    unsigned events;
-    int rc;
+/* How it stands. */
+#define MOLT_IS_SUSPENDED 0x10000u    /* has a stack: only RESUME and KILL matter */
+#define MOLT_IS_RECEIVING 0x20000u    /* ... and MAIL */
+#define MOLT_IS_IN_QUEUE 0x40000u     /* an entry of it is in a queue, perhaps a stale one */
+#define MOLT_IS_CLAIM_WANTED 0x80000u /* whoever leaves it hands it over to the executor */
+#define MOLT_IS_WATCHED 0x100000u     /* the executor waits for any change */
+#define MOLT_IS_HELD 0x200000u        /* claimed until adopt or unprepare */
+#define MOLT_IS_NAMED 0x400000u       /* has or may have a registered name */
+
+#define MOLT_INBOX_COUNT_SHIFT 48
+#define MOLT_INBOX_POINTER_MASK ((UINT64_C(1) << MOLT_INBOX_COUNT_SHIFT) - 1)
+#define MOLT_INBOX_COUNT_MAX UINT64_C(0xffff)
+#define MOLT_INBOX_CLOSED UINT64_C(1) /* nobody is in the slot, or it ends */
+
+struct molt_deferred; /* calls that were neither answered nor failed yet */
+
+/* What a conversion made and did. */
+struct molt_prepared {
+    struct molt_owner owner;
+    struct molt_block *state;
+    uint64_t at; /* n_callbacks */
+    struct molt_block **frees; /* what the change function freed */
+    size_t n_frees;
 };
 
 struct molt_process {
-    struct molt_runtime *rt;
-    atomic_ullong pid; /* 0: no process; written under lock */
-    uint32_t slot;
-    uint64_t generation;        /* under the table's lock */
-    struct molt_list free_link; /* the same */
+    /* Any thread. */
+    _Atomic uint64_t inbox;
+    atomic_uint status;
+    atomic_int ready;            /* MOLT_NET_... */
+    atomic_ullong pid;           /* 0: no process */
+    _Atomic(struct molt_lane *) lane; /* where it is queued when it is stackless */
+    _Atomic(struct molt_world *) world; /* of the callback that runs or is suspended */
+    _Atomic(const struct molt_version *) version;
+    _Atomic uint64_t wait_ref;  /* what is waited for; 0: nothing, or it came */
+    _Atomic uint64_t exit_word; /* MOLT_EXIT_..., generation, reason as 32 bits */
 
-    pthread_mutex_t lock;
-    enum molt_process_state state; /* never SUSPENDED: that is "has a fiber" */
-    enum molt_phase phase;
-    bool is_in_queue;
-    bool is_claim_wanted; /* whoever ends RUNNING hands over to the executor */
-    bool is_watched;      /* the executor waits for any change */
-    bool is_held;         /* claimed until adopt or unprepare */
-    bool is_kill_wanted;
-    bool is_exit_wanted;
-    bool is_timeout_due;
-    int exit_reason;
-    unsigned ready; /* MOLT_NET_... */
-    struct molt_list mailbox;
-    size_t n_mail, mail_bytes;
-    struct molt_list calls; /* callers' call_link: who waits for an answer */
-    struct molt_wait wait;
-    struct molt_message *arg; /* of the spawn, until init ran */
-    char name[MOLT_NAME_MAX]; /* registered; also under the names' lock */
-    uint64_t n_callbacks;
-    struct molt_world *world; /* of the callback that runs or is suspended */
-    const struct molt_version *version;
+    /* Of whoever is in its queue. */
+    struct molt_process *run_next;
 
-    struct molt_list run_link; /* under the worker's queue_lock */
+    /* Of whoever took wait_ref from a number to 0, until it sets DO_RESUME. */
+    struct molt_block *wait_root; /* packed reply */
+    int wait_rc;
 
-    /* Guarded by the lock of call_server. */
-    struct molt_list call_link;
-    struct molt_process *call_server;
+    /* Of whoever runs or claimed it; what others may look at is atomic. */
+    atomic_uint n_mail; /* in the own list */
+    struct molt_block *mail, *mail_last;
+    struct molt_owner owner;
+    struct molt_block *state_block;
+    struct molt_fiber *fiber; /* the running turn, or the suspended callback */
+    uint64_t ref;             /* counts up for ever, over all processes of this slot */
+    atomic_ullong n_callbacks;
+    struct molt_timer *timeout;
+    uint64_t timeout_ref;
+    atomic_ullong timeout_fired;
+    struct molt_deferred *deferred;
+    struct molt_block *arg;         /* of the spawn, packed, until init ran */
+    struct molt_block *exit_notice; /* for the supervisor, made beforehand */
+    _Atomic(struct molt_prepared *) prepared; /* of the executor; who takes it frees it */
+    void *native_state;
+    int end_reason;
+    int fd;
+    struct molt_lane *fd_lane;
 
     /* Constant for the life of the process. */
-    struct molt_worker *worker;
-    int server_id; /* -1: native */
+    struct molt_runtime *rt;
     molt_native_fn *native;
-    void *native_state;
     molt_pid parent, supervisor;
-    struct molt_message *exit_message; /* for the supervisor, made beforehand */
-
-    /* Of whoever runs or claimed it. */
-    struct molt_owner owner;
-    struct molt_list arrived; /* what came with the message being handled */
-    struct molt_block *state_block;
-    struct molt_fiber *fiber; /* running or suspended callback; also read under lock */
-    struct molt_callback callback;
-    bool is_holding_world;
-    bool is_visiting;
-    int end_reason;
-    bool is_failed; /* a thunk stub ended the callback */
-    struct molt_timer wait_timer, timeout_timer;
-    int fd;
-    unsigned n_locks;
-    const void *locks[MOLT_LOCKS_KEPT]; /* the last ones taken */
-
-    /* Of the executor. */
-    struct molt_owner prepared_owner; /* what a conversion made */
-    struct molt_block *prepared;
-    uint64_t prepared_at;               /* n_callbacks */
-    struct molt_block **prepared_frees; /* what the change function freed */
-    size_t n_prepared_frees;
+    uint64_t generation;
+    uint32_t slot;
+    short server_id; /* -1: native */
+    atomic_uchar phase;
+    unsigned char priority; /* enum molt_priority */
 
     /* Under the names' lock. */
+    char *name; /* registered, or NULL */
     struct molt_process *name_next;
+
+    struct molt_process *free_next; /* of whoever has the free slot */
 };
+
+_Static_assert(sizeof(struct molt_process) <= 320, "a process is small");
+
+#define MOLT_EXIT_ASKED (UINT64_C(1) << 32)
+#define MOLT_EXIT_KILL (UINT64_C(1) << 33)
+
+static inline unsigned molt_process_status(const struct molt_process *p)
+{
+    return atomic_load_explicit(&p->status, memory_order_relaxed);
+}
+
+static inline molt_pid molt_process_pid(const struct molt_process *p)
+{
+    return atomic_load_explicit(&p->pid, memory_order_relaxed);
+}
 
 /* ---- table ---------------------------------------------------------------- */
 
 #define MOLT_SEGMENT_SLOTS MOLT_LIMIT(256, 2)
-#define MOLT_SLOT_BITS 22
+#define MOLT_SLOT_BITS 24
 #define MOLT_SEGMENTS_MAX ((1u << MOLT_SLOT_BITS) / 256)
 
+/* What tells the processes of a slot apart, as messages carry it. */
+#define MOLT_GENERATION_MASK ((1u << (64 - MOLT_REF_BITS)) - 1)
+static inline uint32_t molt_pid_generation(molt_pid pid)
+{
+    return (uint32_t)(pid >> MOLT_SLOT_BITS) & MOLT_GENERATION_MASK;
+}
+
 struct molt_process_table {
-    pthread_mutex_t lock;   /* guards the free list, growth and n_live */
-    pthread_cond_t changed; /* n_live fell */
-    struct molt_list free;
+    pthread_mutex_t lock;   /* guards the free list and growth */
+    pthread_cond_t changed; /* a process ended, if n_waiting says that somebody waits */
+    struct molt_process *free;
     atomic_uint n_slots; /* grows only */
-    size_t n_live;
+    atomic_uint n_waiting;
+    atomic_size_t n_live;
     _Atomic(struct molt_process *) segments[MOLT_SEGMENTS_MAX];
+};
+
+/* Free slots that a thread keeps for itself. */
+struct molt_slot_cache {
+    struct molt_process *free;
+    unsigned n;
 };
 
 int molt_process_table_init(struct molt_process_table *table);
 /* Frees the slots; the processes are gone. */
 void molt_process_table_fini(struct molt_process_table *table);
+/* A free slot; molt_slot_give() back. MOLT_ENOMEM, MOLT_ELIMIT. */
+int molt_slot_take(struct molt_runtime *rt, struct molt_slot_cache *cache,
+                   struct molt_process **ret);
+void molt_slot_give(struct molt_runtime *rt, struct molt_slot_cache *cache, struct molt_process *p);
+void molt_slot_cache_flush(struct molt_process_table *table, struct molt_slot_cache *cache);
 
-/* The slot that @pid names, if it is still that process; look again under its
- * lock. */
+/* The slot that @pid names, if it is still that process. */
 struct molt_process *molt_process_find(struct molt_runtime *rt, molt_pid pid);
 /* The slot of @index < n_slots, whoever is in it. */
 struct molt_process *molt_process_at(struct molt_runtime *rt, unsigned index);
@@ -192,56 +238,98 @@ struct molt_spawn {
     molt_native_fn *native;
     void *native_state;
     const char *name;       /* may be NULL */
-    struct molt_cargo *arg; /* may be NULL; consumed on success */
+    struct molt_block *arg; /* packed; may be NULL; consumed on success */
     molt_pid parent, supervisor;
+    struct molt_lane *lane; /* NULL: the caller's, or the next one */
+    unsigned char priority;
 };
 
 /* MOLT_ENOMEM, MOLT_ELIMIT, MOLT_EEXIST, MOLT_EINVAL (the name is too long). */
 int molt_process_spawn(struct molt_runtime *rt, const struct molt_spawn *spawn, molt_pid *ret_pid);
 
-/* The end: mail, callers, name, descriptor, timers, blocks, supervisor. On the
- * home worker, in state RUNNING; @p is another process or none afterwards. */
+/* The end: mail, callers, name, descriptor, timers, blocks, supervisor. By
+ * whoever runs it; @p is another process or none afterwards. */
 void molt_process_destroy(struct molt_process *p, int reason);
+
+/* Free what a conversion made, if it is still there. By the executor, or by
+ * whoever runs the process. */
+void molt_process_drop_prepared(struct molt_process *p, struct molt_block_cache *cache);
 
 /* ---- events, any thread ----------------------------------------------------- */
 
-/* Queue it if it is idle and has something to do. Under its lock. */
-void molt_process_wake(struct molt_process *p);
+/* Add reasons to run. The process is queued if it was idle and they matter. */
+void molt_process_signal(struct molt_process *p, unsigned reasons);
 
-/* Put @message (consumed on success) into the mailbox. MOLT_EDEAD. @caller
- * (may be NULL) is the process that waits for an answer. */
-int molt_process_deliver(struct molt_runtime *rt, molt_pid pid, struct molt_message *message,
-                         struct molt_process *caller);
+/* Put @root, packed, into the mailbox of @pid, as @kind from @from. Consumed
+ * on success. MOLT_EDEAD. */
+int molt_process_post(struct molt_runtime *rt, molt_pid pid, struct molt_block *root,
+                      enum molt_message_kind kind, struct molt_from from);
 
-/* End the wait for @ref with @rc, or with @graph (may be NULL; given to the
- * waiter then). False if nobody waits for it any more. */
+/* End the wait for @ref with @rc, or with @reply (packed, may be NULL; given to
+ * the waiter then). False if nobody waits for it any more. */
 bool molt_process_complete(struct molt_runtime *rt, molt_pid pid, uint64_t ref, int rc,
-                           struct molt_cargo *graph);
-
-/* The caller no longer waits for its server's answer. By the caller's runner. */
-void molt_process_forget_call(struct molt_process *p);
+                           struct molt_block *reply);
 
 /* Ask it to end. MOLT_EDEAD. */
 int molt_process_exit(struct molt_runtime *rt, molt_pid pid, int reason);
+/* End it at once, without terminate. MOLT_EDEAD. */
+int molt_process_kill(struct molt_runtime *rt, molt_pid pid);
+/* Whether it was asked to end @how (MOLT_EXIT_...), and with which reason. */
+bool molt_process_is_asked(const struct molt_process *p, uint64_t how, int *ret_reason);
 
-/* "process 12 'counter'"; the second form under its lock. */
+/* "process 12 'counter'". Takes the names' lock. */
 void molt_process_label(struct molt_process *p, char *buf, size_t size);
-void molt_process_label_locked(const struct molt_process *p, char *buf, size_t size);
 
-/* Leave RUNNING: hand over, queue again or go idle. Under its lock. */
-void molt_process_settle(struct molt_process *p);
-bool molt_process_has_work(const struct molt_process *p);
+/* Messages that wait: an estimate while others send. */
+size_t molt_process_mailbox(const struct molt_process *p);
 
-/* ---- claims, by the executor ------------------------------------------------ */
+/* ---- by whoever runs or claimed it ------------------------------------------ */
 
-/* Take @p for the executor if nobody runs it now. Under its lock. */
+/* Move what is in the inbox to the own list. What was meant for an earlier
+ * process of the slot is dropped. */
+void molt_process_drain(struct molt_process *p, struct molt_block_cache *cache);
+
+/* The first message of the own list, taken out; there is one. */
+struct molt_block *molt_process_take(struct molt_process *p);
+/* Put it back in front. */
+void molt_process_untake(struct molt_process *p, struct molt_block *root);
+
+/* Note that the caller of @from has no answer yet: it gets MOLT_EDEAD when @p
+ * ends. False when out of memory. */
+bool molt_process_defer(struct molt_process *p, struct molt_from from);
+/* It was answered. */
+void molt_process_undefer(struct molt_process *p, struct molt_from from);
+
+/* A queued process, taken out of a queue, is the caller's to run. False if it
+ * was claimed meanwhile. */
+bool molt_process_begin(struct molt_process *p);
+
+/* The end of the mailbox: what is in it is dropped, callers get MOLT_EDEAD, and
+ * nobody can send any more. */
+void molt_process_close_mail(struct molt_process *p, struct molt_block_cache *cache);
+/* Its callers get MOLT_EDEAD. */
+void molt_process_fail_deferred(struct molt_process *p);
+
+/* Leave it, with @set added to its status and @clear taken away: queued again,
+ * idle, or handed over. It is somebody else's from here on. */
+void molt_process_leave(struct molt_process *p, unsigned set, unsigned clear);
+/* The same, from inside molt_process_watch(). */
+void molt_process_leave_quietly(struct molt_process *p);
+
+/* "call counter", "sleep"; "" if it doesn't wait. */
+void molt_process_describe_wait(const struct molt_process *p, char *buf, size_t size);
+
+/* ---- claims ------------------------------------------------------------------ */
+
+/* Take @p if nobody has it now; molt_process_leave() lets it go. Any thread, for
+ * a few microseconds; the executor for as long as it likes. */
 bool molt_process_claim(struct molt_process *p);
-/* The same, waiting for a running callback until @deadline_ns. False if it is
- * dead or still running. Under its lock. */
+/* The same, by the executor, waiting for whoever has it until @deadline_ns.
+ * False if @pid is dead or still running. */
 bool molt_process_claim_wait(struct molt_process *p, molt_pid pid, uint64_t deadline_ns);
-/* Let go. Under its lock. */
-void molt_process_unclaim(struct molt_process *p);
-/* Wait for any change of @p. False at the deadline. Under its lock. */
-bool molt_process_watch(struct molt_process *p, uint64_t deadline_ns);
+/* Wait, by the executor, until @is_over says so after a change of @p. False at
+ * the deadline. */
+bool molt_process_watch(struct molt_process *p, bool (*is_over)(struct molt_process *, void *),
+                        void *user, uint64_t deadline_ns);
 
 #endif

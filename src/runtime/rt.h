@@ -30,8 +30,10 @@ struct molt_runtime {
     struct molt_names names;
 
     unsigned n_workers; /* constant after molt_runtime_new() */
-    struct molt_worker *workers;
-    atomic_uint next_worker;
+    struct molt_worker *workers; /* [n_workers], then the spare ones */
+    struct molt_lane *lanes;     /* [n_workers] */
+    atomic_uint next_lane;       /* for what comes from outside */
+    atomic_uint n_asleep;        /* workers that wait for something to do */
     bool is_started;
     atomic_bool is_stopping; /* workers leave their loops */
     atomic_ullong root;      /* pid of the root supervisor */
@@ -39,7 +41,8 @@ struct molt_runtime {
     /* Of the executor: one thread at a time. */
     struct molt_runner executor;
     struct molt_participant participant;
-    pthread_cond_t quiet; /* a process it waits for changed; with that process's lock */
+    pthread_mutex_t quiet_lock; /* nothing nests in it */
+    pthread_cond_t quiet;       /* a process it waits for changed */
     atomic_bool held[MOLT_SERVERS_MAX]; /* by server id; read at spawn */
     bool is_holding;
     uint64_t held_since_ns;

@@ -33,6 +33,7 @@ void molt_runner_fini(struct molt_runner *runner)
         return;
     molt_block_drop_list(runner->rt->heap, &runner->cache, &runner->owner.blocks);
     molt_block_cache_leave(runner->rt->heap, &runner->cache);
+    molt_slot_cache_flush(&runner->rt->table, &runner->slots);
     runner->rt = NULL;
 }
 
@@ -40,13 +41,17 @@ struct molt_owner *molt_runner_owner(struct molt_runner *runner)
 {
     if (!runner->process)
         return &runner->owner;
-    return runner->is_converting ? &runner->process->prepared_owner : &runner->process->owner;
+    struct molt_process *p = runner->process;
+    return runner->is_converting ? &atomic_load_explicit(&p->prepared, memory_order_relaxed)->owner
+                                 : &p->owner;
 }
 
 struct molt_world *molt_runner_world(const struct molt_runner *runner)
 {
-    if (runner->process && runner->process->world)
-        return runner->process->world;
+    struct molt_world *running =
+        runner->process ? atomic_load_explicit(&runner->process->world, memory_order_relaxed) : NULL;
+    if (running)
+        return running;
     /* Bit 0 is a mark of molt_code_grace(). */
     struct molt_world *world =
         atomic_load_explicit(&runner->participant->world, memory_order_relaxed);
@@ -62,33 +67,44 @@ static void report_foreign(const struct molt_runner *runner, const void *payload
                      who, payload);
 }
 
-void molt_runner_drop(struct molt_runner *runner, struct molt_cargo *graph)
+void molt_runner_drop(struct molt_runner *runner, struct molt_block *root)
 {
-    molt_block_drop_list(runner->rt->heap, &runner->cache, &graph->transit.blocks);
+    molt_message_drop(runner->rt->heap, &runner->cache, root);
 }
 
-int molt_runner_take(struct molt_runner *runner, void *payload, struct molt_cargo *graph)
+/* What can't be sent: the state of the process. */
+static const struct molt_block *pinned_block(const struct molt_runner *runner)
 {
-    molt_cargo_init(graph);
+    const struct molt_process *p = runner->process;
+    if (!p)
+        return NULL;
+    return runner->is_converting ? atomic_load_explicit(&p->prepared, memory_order_relaxed)->state : p->state_block;
+}
+
+int molt_runner_take(struct molt_runner *runner, void *payload, struct molt_block **ret_root)
+{
     if (!payload)
         return MOLT_EINVAL;
     struct molt_block *block = molt_heap_find(runner->rt->heap, payload);
     struct molt_owner *owner = molt_runner_owner(runner);
+    const struct molt_block *pinned = pinned_block(runner);
     if (!block || molt_block_owner(block) != owner || molt_block_payload(block) != payload) {
         report_foreign(runner, payload);
         return block && molt_block_payload(block) == payload ? MOLT_EOWNER : MOLT_EINVAL;
     }
-    const struct molt_process *p = runner->process;
-    const struct molt_block *pinned = !p                      ? NULL
-                                      : runner->is_converting ? p->prepared
-                                                              : p->state_block;
-    int rc = molt_cargo_collect(runner->rt->heap, owner, block, pinned, graph);
+    if (block == pinned) {
+        report_foreign(runner, payload);
+        return MOLT_EINVAL;
+    }
+    int rc = molt_message_pack(runner->rt->heap, owner, block, pinned);
     if (rc < 0) {
         report_foreign(runner, payload);
-        molt_runner_drop(runner, graph);
+        molt_runner_drop(runner, block);
         return rc;
     }
-    if (atomic_load(&runner->rt->scan.is_on))
-        molt_scan_graph(&runner->rt->scan, graph);
+    /* Seq_cst: pairs with turn() of scan.c, through a grace period. */
+    if (__builtin_expect(atomic_load(&runner->rt->scan.is_on), 0))
+        molt_scan_message(&runner->rt->scan, block);
+    *ret_root = block;
     return 0;
 }

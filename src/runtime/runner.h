@@ -16,9 +16,8 @@
 
 #include "code/code.h"
 #include "runtime/block.h"
+#include "runtime/process.h"
 
-struct molt_cargo;
-struct molt_process;
 struct molt_runtime;
 struct molt_worker;
 
@@ -28,6 +27,7 @@ struct molt_runner {
     struct molt_participant *participant;
     struct molt_process *process; /* whose code runs, or NULL */
     struct molt_block_cache cache;
+    struct molt_slot_cache slots;
     struct molt_owner owner; /* blocks made outside of a process */
     bool is_converting;      /* a change function runs */
     bool is_failed;          /* in it, a thunk stub was met */
@@ -47,10 +47,10 @@ struct molt_runner *molt_runner_set(struct molt_runner *runner);
 /* Who owns what this thread makes now. */
 struct molt_owner *molt_runner_owner(struct molt_runner *runner);
 
-/* Take the graph of a block that the caller consumes. On failure what could be
+/* Pack the graph of a block that the caller consumes. On failure what could be
  * taken is freed. MOLT_EINVAL (no block), MOLT_EOWNER. */
-int molt_runner_take(struct molt_runner *runner, void *payload, struct molt_cargo *graph);
-void molt_runner_drop(struct molt_runner *runner, struct molt_cargo *graph);
+int molt_runner_take(struct molt_runner *runner, void *payload, struct molt_block **ret_root);
+void molt_runner_drop(struct molt_runner *runner, struct molt_block *root);
 
 /* The world that the caller is in; NULL if offline. */
 struct molt_world *molt_runner_world(const struct molt_runner *runner);

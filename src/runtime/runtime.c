@@ -8,6 +8,8 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "runtime/fiber.h"
+#include "runtime/lane.h"
 #include "runtime/rt.h"
 #include "runtime/supervisor.h"
 #include "runtime/thread.h"
@@ -39,12 +41,18 @@ static int init_workers(struct molt_runtime *rt)
 {
     unsigned n = rt->config.workers;
     rt->workers = calloc(n, sizeof(*rt->workers));
-    if (!rt->workers)
+    rt->lanes = calloc(n, sizeof(*rt->lanes));
+    if (!rt->workers || !rt->lanes)
         return MOLT_ENOMEM;
     for (; rt->n_workers < n; rt->n_workers++) {
-        int rc = molt_worker_init(&rt->workers[rt->n_workers], rt, rt->n_workers);
+        struct molt_lane *lane = &rt->lanes[rt->n_workers];
+        struct molt_worker *w = &rt->workers[rt->n_workers];
+        int rc = molt_lane_init(lane, rt, rt->n_workers);
         if (rc < 0)
             return rc;
+        molt_worker_init(w, rt, rt->n_workers, lane);
+        lane->home = w;
+        atomic_init(&lane->worker, w);
     }
     return 0;
 }
@@ -56,6 +64,7 @@ static void init_locks(struct molt_runtime *rt)
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&rt->quiet, &attr);
     pthread_condattr_destroy(&attr);
+    pthread_mutex_init(&rt->quiet_lock, NULL);
     pthread_mutex_init(&rt->threads_lock, NULL);
     pthread_mutex_init(&rt->scan.lock, NULL);
 }
@@ -129,9 +138,12 @@ void molt_runtime_free(struct molt_runtime *rt)
         molt_runtime_stop(rt, 0);
     if (rt->heap && rt->names.buckets)
         drop_processes(rt);
-    for (unsigned i = 0; i < rt->n_workers; i++)
+    for (unsigned i = 0; i < rt->n_workers; i++) {
         molt_worker_fini(&rt->workers[i]);
+        molt_lane_fini(&rt->lanes[i]);
+    }
     free(rt->workers);
+    free(rt->lanes);
     if (rt->executor.rt) {
         molt_runner_fini(&rt->executor);
         molt_code_leave(rt->code, &rt->participant);
@@ -142,6 +154,7 @@ void molt_runtime_free(struct molt_runtime *rt)
     pthread_mutex_destroy(&rt->scan.lock);
     pthread_mutex_destroy(&rt->threads_lock);
     pthread_cond_destroy(&rt->quiet);
+    pthread_mutex_destroy(&rt->quiet_lock);
     free(rt);
 }
 
@@ -167,18 +180,20 @@ static int start_root(struct molt_runtime *rt, const char *root, struct molt_err
 /* Wait until the tree that @root starts has run its inits, so that who is told
  * of the start finds listeners listening. Children stand in later slots than
  * who spawned them, or are missed, which costs only the wait. */
+static bool has_begun(struct molt_process *p, void *user)
+{
+    const molt_pid *pid = user;
+    return atomic_load(&p->phase) != MOLT_PHASE_NEW || molt_process_pid(p) != *pid;
+}
+
 static void wait_initialised(struct molt_runtime *rt)
 {
     uint64_t deadline = molt_runtime_deadline(START_WAIT_MS);
     for (unsigned i = 0; i < atomic_load(&rt->table.n_slots); i++) {
         struct molt_process *p = molt_process_at(rt, i);
-        pthread_mutex_lock(&p->lock);
-        molt_pid pid = atomic_load_explicit(&p->pid, memory_order_relaxed);
-        bool is_in_time = true;
-        while (is_in_time && pid && p->phase == MOLT_PHASE_NEW &&
-               atomic_load_explicit(&p->pid, memory_order_relaxed) == pid)
-            is_in_time = molt_process_watch(p, deadline);
-        pthread_mutex_unlock(&p->lock);
+        molt_pid pid = molt_process_pid(p);
+        if (pid)
+            (void)molt_process_watch(p, has_begun, &pid, deadline);
     }
 }
 
@@ -223,17 +238,25 @@ static struct timespec timespec_of(uint64_t ns)
                              .tv_nsec = (long)(ns % 1000000000)};
 }
 
+static bool has_ended(struct molt_runtime *rt, molt_pid pid)
+{
+    return pid ? !molt_process_find(rt, pid) : atomic_load(&rt->table.n_live) == 0;
+}
+
 /* Wait until @pid (0: everybody) has ended. */
 static bool wait_ended(struct molt_runtime *rt, molt_pid pid, uint64_t deadline_ns)
 {
     struct molt_process_table *table = &rt->table;
     struct timespec until = timespec_of(deadline_ns);
     int rc = 0;
+    /* Seq_cst: pairs with molt_slot_give(). */
+    atomic_fetch_add(&table->n_waiting, 1);
     pthread_mutex_lock(&table->lock);
-    while (rc == 0 && (pid ? molt_process_find(rt, pid) != NULL : table->n_live > 0))
+    while (rc == 0 && !has_ended(rt, pid))
         rc = pthread_cond_timedwait(&table->changed, &table->lock, &until);
-    bool is_ended = pid ? !molt_process_find(rt, pid) : table->n_live == 0;
+    bool is_ended = has_ended(rt, pid);
     pthread_mutex_unlock(&table->lock);
+    atomic_fetch_sub(&table->n_waiting, 1);
     return is_ended;
 }
 
@@ -266,29 +289,42 @@ int molt_runtime_stop(struct molt_runtime *rt, int timeout_ms)
 
 /* ---- listings --------------------------------------------------------------------- */
 
-/* Under the lock of @p. */
-static void describe(const struct molt_process *p, struct molt_process_info *info)
+/* What may be looked at while somebody runs @p. */
+static void describe(struct molt_process *p, struct molt_process_info *info)
 {
+    static const enum molt_process_state states[] = {
+        [MOLT_STATE_IDLE] = MOLT_PROCESS_IDLE,
+        [MOLT_STATE_QUEUED] = MOLT_PROCESS_QUEUED,
+        [MOLT_STATE_RUNNING] = MOLT_PROCESS_RUNNING,
+        [MOLT_STATE_CLAIMED] = MOLT_PROCESS_CLAIMED,
+    };
+    unsigned status = molt_process_status(p);
+    unsigned state = status & MOLT_STATE_MASK;
     const char *server =
         p->server_id >= 0 ? molt_code_server_name(p->rt->code, p->server_id) : "supervisor";
-    bool is_running = p->state == MOLT_PROCESS_RUNNING;
-    /* The fiber may be looked at only while nobody runs the process. */
-    bool is_suspended = !is_running && p->fiber;
     *info = (struct molt_process_info){
-        .pid = atomic_load_explicit(&p->pid, memory_order_relaxed),
-        .name = p->name,
+        .pid = molt_process_pid(p),
         .server = server ? server : "?",
-        .version = p->version,
-        .world = p->world ? p->world->id : 0,
-        .state =
-            is_suspended && p->state != MOLT_PROCESS_CLAIMED ? MOLT_PROCESS_SUSPENDED : p->state,
-        .waiting_for = p->wait.kind != MOLT_WAIT_NONE ? p->wait.what : "",
-        .mailbox = p->n_mail,
-        .bytes = atomic_load_explicit(&p->owner.bytes, memory_order_relaxed) + p->mail_bytes,
-        .callbacks = p->n_callbacks,
-        .state_type = !is_running && p->state_block ? p->state_block->type : NULL,
+        .version = atomic_load_explicit(&p->version, memory_order_relaxed),
+        .state = status & MOLT_IS_SUSPENDED && state != MOLT_STATE_CLAIMED ? MOLT_PROCESS_SUSPENDED
+                                                                           : states[state],
+        .mailbox = molt_process_mailbox(p),
+        .bytes = atomic_load_explicit(&p->owner.bytes, memory_order_relaxed),
+        .callbacks = atomic_load_explicit(&p->n_callbacks, memory_order_relaxed),
         .parent = p->parent,
     };
+}
+
+/* What may be looked at while nobody runs it. */
+static void describe_claimed(struct molt_process *p, struct molt_process_info *info, char *wait,
+                             size_t size)
+{
+    const struct molt_world *world = atomic_load_explicit(&p->world, memory_order_relaxed);
+    info->world = p->fiber && world ? world->id : 0;
+    info->state_type = p->state_block ? p->state_block->type : NULL;
+    for (const struct molt_block *m = p->mail; m; m = molt_message_after(m))
+        info->bytes += molt_block_bytes(m);
+    molt_process_describe_wait(p, wait, size);
 }
 
 int molt_runtime_each_process(struct molt_runtime *rt,
@@ -300,34 +336,32 @@ int molt_runtime_each_process(struct molt_runtime *rt,
         struct molt_process *p = molt_process_at(rt, i);
         if (!atomic_load_explicit(&p->pid, memory_order_acquire))
             continue;
-        pthread_mutex_lock(&p->lock);
-        if (atomic_load_explicit(&p->pid, memory_order_relaxed)) {
-            struct molt_process_info info;
-            describe(p, &info);
-            fn(user, &info);
-            count++;
+        struct molt_process_info info;
+        char name[MOLT_NAME_MAX] = "", wait[MOLT_NAME_MAX + 32] = "";
+        describe(p, &info);
+        if (molt_process_claim(p)) {
+            describe_claimed(p, &info, wait, sizeof(wait));
+            molt_process_leave(p, 0, 0);
         }
-        pthread_mutex_unlock(&p->lock);
+        molt_names_of(rt, p, name, sizeof(name));
+        info.name = name;
+        info.waiting_for = wait;
+        if (!info.pid || molt_process_pid(p) != info.pid)
+            continue; /* it has ended */
+        fn(user, &info);
+        count++;
     }
     return count;
 }
 
 int molt_runtime_kill(struct molt_runtime *rt, molt_pid pid)
 {
-    struct molt_process *p = molt_process_find(rt, pid);
-    if (!p)
-        return MOLT_EDEAD;
-    pthread_mutex_lock(&p->lock);
-    if (atomic_load_explicit(&p->pid, memory_order_relaxed) != pid) {
-        pthread_mutex_unlock(&p->lock);
-        return MOLT_EDEAD;
-    }
-    p->is_kill_wanted = true;
-    bool is_held = p->state == MOLT_PROCESS_CLAIMED;
-    molt_process_wake(p);
-    pthread_mutex_unlock(&p->lock);
+    int rc = molt_process_kill(rt, pid);
+    struct molt_process *p = rc == 0 ? molt_process_find(rt, pid) : NULL;
+    if (rc < 0)
+        return rc;
     /* A held process ends when the upgrade lets it go. */
-    if (!is_held)
+    if (!p || !(molt_process_status(p) & MOLT_IS_HELD))
         wait_ended(rt, pid, NEVER_NS);
     return 0;
 }
@@ -338,12 +372,21 @@ size_t molt_runtime_count(struct molt_runtime *rt, int server_id)
     unsigned n = atomic_load(&rt->table.n_slots);
     for (unsigned i = 0; i < n; i++) {
         struct molt_process *p = molt_process_at(rt, i);
-        pthread_mutex_lock(&p->lock);
-        if (atomic_load_explicit(&p->pid, memory_order_relaxed) && p->server_id == server_id)
+        if (atomic_load(&p->pid) && p->server_id == server_id)
             count++;
-        pthread_mutex_unlock(&p->lock);
     }
     return count;
+}
+
+/* Whether the suspended callback of @p holds @world, or one before @before. */
+static bool is_straggler(struct molt_process *p, const struct molt_world *world, uint64_t before)
+{
+    if (!(molt_process_status(p) & MOLT_IS_SUSPENDED) || !molt_process_claim(p))
+        return false;
+    const struct molt_world *mine = atomic_load_explicit(&p->world, memory_order_relaxed);
+    bool is = p->fiber && mine && (world ? mine == world : mine->id < before);
+    molt_process_leave(p, 0, 0);
+    return is;
 }
 
 size_t molt_runtime_stragglers(struct molt_runtime *rt, const struct molt_world *world,
@@ -353,15 +396,12 @@ size_t molt_runtime_stragglers(struct molt_runtime *rt, const struct molt_world 
     unsigned n = atomic_load(&rt->table.n_slots);
     for (unsigned i = 0; i < n; i++) {
         struct molt_process *p = molt_process_at(rt, i);
-        pthread_mutex_lock(&p->lock);
-        bool is_suspended = p->state != MOLT_PROCESS_RUNNING && p->fiber && p->world &&
-                            atomic_load_explicit(&p->pid, memory_order_relaxed);
-        if (is_suspended && (world ? p->world == world : p->world->id < before_world)) {
-            if (count < n_max)
-                ret_pids[count] = atomic_load_explicit(&p->pid, memory_order_relaxed);
-            count++;
-        }
-        pthread_mutex_unlock(&p->lock);
+        molt_pid pid = atomic_load(&p->pid);
+        if (!pid || !is_straggler(p, world, before_world))
+            continue;
+        if (count < n_max)
+            ret_pids[count] = pid;
+        count++;
     }
     return count;
 }
@@ -369,9 +409,7 @@ size_t molt_runtime_stragglers(struct molt_runtime *rt, const struct molt_world 
 void molt_runtime_stats(struct molt_runtime *rt, struct molt_runtime_stats *ret)
 {
     *ret = (struct molt_runtime_stats){.n_workers = rt->n_workers};
-    pthread_mutex_lock(&rt->table.lock);
-    ret->n_processes = rt->table.n_live;
-    pthread_mutex_unlock(&rt->table.lock);
+    ret->n_processes = atomic_load_explicit(&rt->table.n_live, memory_order_relaxed);
     for (unsigned i = 0; i < rt->n_workers; i++) {
         struct molt_worker *w = &rt->workers[i];
         ret->n_stacks += atomic_load_explicit(&w->fibers.n_fibers, memory_order_relaxed);

@@ -63,7 +63,7 @@ static void look_at_block(struct look *look, const struct molt_block *block, con
 {
     const struct molt_type *type = block->type;
     const char *element = molt_block_payload(block);
-    for (size_t e = type->may_point ? block->count : 0; e > 0; e--, element += type->size) {
+    for (size_t e = type->may_point ? molt_block_count(block) : 0; e > 0; e--, element += type->size) {
         for (size_t i = 0; i < type->n_ptrs; i++) {
             const struct molt_meta_ptr *ptr = &type->ptrs[i];
             for (uint32_t k = 0; k < ptr->count; k++) {
@@ -97,14 +97,20 @@ static void note_sent(struct look *look, size_t range, const char *where)
         snprintf(hit->why, sizeof(hit->why), "%s", where);
 }
 
-void molt_scan_graph(struct molt_scan *scan, const struct molt_cargo *graph)
+static void look_at_message(struct look *look, const struct molt_block *root, const char *kind)
+{
+    for (const struct molt_block *b = root; b; b = molt_message_next(root, b))
+        look_at_block(look, b, kind);
+}
+
+void molt_scan_message(struct molt_scan *scan, const struct molt_block *root)
 {
     pthread_mutex_lock(&scan->lock);
     struct look look = {.ranges = scan->ranges,
                         .n_ranges = scan->n_ranges,
                         .found = note_sent,
                         .scan = scan};
-    look_at_list(&look, &graph->transit.blocks, "sent message: ");
+    look_at_message(&look, root, "sent message: ");
     pthread_mutex_unlock(&scan->lock);
 }
 
@@ -136,48 +142,42 @@ static void look_at_stack(struct look *look, const struct molt_fiber *fiber)
     }
 }
 
-/* The process is claimed. */
+/* The process is claimed, and its inbox drained. What is pushed from here on is
+ * looked at by its sender. */
 static void look_at_process(struct look *look, struct molt_process *p)
 {
     look_at_list(look, &p->owner.blocks, "");
-    look_at_list(look, &p->arrived, "message ");
-    look_at_list(look, &p->prepared_owner.blocks, "prepared ");
+    for (struct molt_block *m = p->mail; m; m = molt_message_after(m))
+        look_at_message(look, m, "message ");
+    const struct molt_prepared *prepared =
+        atomic_load_explicit(&p->prepared, memory_order_relaxed);
+    if (prepared)
+        look_at_list(look, &prepared->owner.blocks, "prepared ");
     if (p->arg)
-        look_at_list(look, &p->arg->blocks, "spawn argument ");
-    if (p->fiber)
+        look_at_message(look, p->arg, "spawn argument ");
+    if (p->fiber) {
+        look_at_list(look, &p->fiber->act.arrived, "message ");
         look_at_stack(look, p->fiber);
-}
-
-/* What others put into a claimed process: under its lock. */
-static void look_at_mail(struct look *look, struct molt_process *p)
-{
-    for (struct molt_list *node = p->mailbox.next; node != &p->mailbox; node = node->next)
-        look_at_list(look, &molt_container_of(node, struct molt_message, link)->blocks, "message ");
-    look_at_list(look, &p->wait.reply, "reply ");
+    }
+    /* A reply that came is the waiter's once it is to resume. */
+    if (p->wait_root && molt_process_status(p) & MOLT_DO_RESUME)
+        look_at_message(look, p->wait_root, "reply ");
 }
 
 /* MOLT_EBUSY if a callback runs too long to wait for it. */
-static int look_at_slot(struct look *look, struct molt_process *p)
+static int look_at_slot(struct look *look, struct molt_process *p, molt_pid pid)
 {
-    int rc = 0;
-    pthread_mutex_lock(&p->lock);
-    molt_pid pid = atomic_load_explicit(&p->pid, memory_order_relaxed);
-    bool is_held = p->is_held;
-    if (pid && (is_held ||
-                molt_process_claim_wait(p, pid, molt_clock_ns() + (uint64_t)CLAIM_MS * 1000000))) {
-        molt_process_label_locked(p, look->owner, sizeof(look->owner));
-        look->holder = pid;
-        look_at_mail(look, p);
-        pthread_mutex_unlock(&p->lock);
-        look_at_process(look, p);
-        pthread_mutex_lock(&p->lock);
-        if (!is_held)
-            molt_process_unclaim(p);
-    } else if (pid && atomic_load_explicit(&p->pid, memory_order_relaxed) == pid) {
-        rc = MOLT_EBUSY;
-    }
-    pthread_mutex_unlock(&p->lock);
-    return rc;
+    bool is_held = molt_process_status(p) & MOLT_IS_HELD;
+    uint64_t deadline = molt_clock_ns() + (uint64_t)CLAIM_MS * 1000000;
+    if (!is_held && !molt_process_claim_wait(p, pid, deadline))
+        return molt_process_pid(p) == pid ? MOLT_EBUSY : 0;
+    molt_process_label(p, look->owner, sizeof(look->owner));
+    look->holder = pid;
+    molt_process_drain(p, &p->rt->executor.cache);
+    look_at_process(look, p);
+    if (!is_held)
+        molt_process_leave(p, 0, 0);
+    return 0;
 }
 
 static void look_at_threads(struct look *look, struct molt_runtime *rt)
@@ -196,14 +196,9 @@ static void look_at_threads(struct look *look, struct molt_runtime *rt)
 static bool has_suspended(struct molt_runtime *rt)
 {
     unsigned n = atomic_load(&rt->table.n_slots);
-    for (unsigned i = 0; i < n; i++) {
-        struct molt_process *p = molt_process_at(rt, i);
-        pthread_mutex_lock(&p->lock);
-        bool is_waiting = p->wait.kind != MOLT_WAIT_NONE;
-        pthread_mutex_unlock(&p->lock);
-        if (is_waiting)
+    for (unsigned i = 0; i < n; i++)
+        if (molt_process_status(molt_process_at(rt, i)) & MOLT_IS_SUSPENDED)
             return true;
-    }
     return false;
 }
 
@@ -233,8 +228,9 @@ static int look_everywhere(struct look *look, struct molt_runtime *rt)
     unsigned n = atomic_load(&rt->table.n_slots);
     for (unsigned i = 0; rc == 0 && i < n; i++) {
         struct molt_process *p = molt_process_at(rt, i);
-        if (atomic_load_explicit(&p->pid, memory_order_acquire))
-            rc = look_at_slot(look, p);
+        molt_pid pid = atomic_load_explicit(&p->pid, memory_order_acquire);
+        if (pid)
+            rc = look_at_slot(look, p, pid);
     }
     if (rc == 0)
         look_at_threads(look, rt);

@@ -3,7 +3,7 @@
 /*
  * Looking for addresses of old images; see molt_runtime_scan().
  *
- * Threads: molt_scan_graph() from any thread; the rest by the executor.
+ * Threads: molt_scan_message() from any thread; the rest by the executor.
  * Locks:   molt_scan.lock; nothing nests in it.
  */
 #ifndef MOLT_RUNTIME_SCAN_H
@@ -16,7 +16,7 @@
 
 #include "code/code.h"
 
-struct molt_cargo;
+struct molt_block;
 
 /* What a sender found, for the executor to report: one for each range. */
 struct molt_scan_hit {
@@ -32,6 +32,6 @@ struct molt_scan {
 };
 
 /* The sender's part: look at what moves while a scan is on. */
-void molt_scan_graph(struct molt_scan *scan, const struct molt_cargo *graph);
+void molt_scan_message(struct molt_scan *scan, const struct molt_block *root);
 
 #endif

@@ -27,10 +27,15 @@ struct supervisor {
     int reason;
 };
 
+static struct molt_world *world_of(const struct molt_process *p)
+{
+    return atomic_load_explicit(&p->world, memory_order_relaxed);
+}
+
 static const struct molt_supervisor *read_spec(const struct molt_process *p)
 {
     const struct supervisor *s = p->native_state;
-    return molt_world_supervisor(p->world, s->name);
+    return molt_world_supervisor(world_of(p), s->name);
 }
 
 static const struct molt_child *find_spec(const struct molt_supervisor *spec, const char *id)
@@ -51,33 +56,30 @@ static void forget(struct supervisor *s, struct child *child)
 /* ---- starting ---------------------------------------------------------------- */
 
 /* The argument is made by code of the module, hence here, inside a callback. */
-static int make_arg(const struct molt_child *spec, struct molt_cargo *graph, bool *ret_has_arg)
+static int make_arg(const struct molt_child *spec, struct molt_block **ret_arg)
 {
     void *arg = NULL;
-    *ret_has_arg = false;
+    *ret_arg = NULL;
     int rc = spec->arg ? spec->arg(&arg) : 0;
     if (rc < 0 || !arg)
         return rc < 0 ? rc : 0;
-    rc = molt_runner_take(molt_runner_here(), arg, graph);
-    *ret_has_arg = rc == 0;
-    return rc;
+    return molt_runner_take(molt_runner_here(), arg, ret_arg);
 }
 
 static int start_server(struct molt_process *p, const struct molt_child *spec, molt_pid *ret_pid)
 {
-    struct molt_cargo graph;
-    bool has_arg;
-    int rc = make_arg(spec, &graph, &has_arg);
+    struct molt_block *arg;
+    int rc = make_arg(spec, &arg);
     if (rc < 0)
         return rc;
     molt_pid self = molt_self();
     struct molt_spawn spawn = {.name = spec->id,
-                               .arg = has_arg ? &graph : NULL,
+                               .arg = arg,
                                .parent = self,
                                .supervisor = self};
-    rc = molt_runtime_spawn(p->rt, p->world, spec->server, &spawn, ret_pid);
-    if (rc < 0 && has_arg)
-        molt_runner_drop(molt_runner_here(), &graph);
+    rc = molt_runtime_spawn(p->rt, world_of(p), spec->server, &spawn, ret_pid);
+    if (rc < 0 && arg)
+        molt_runner_drop(molt_runner_here(), arg);
     return rc;
 }
 
@@ -86,7 +88,7 @@ static int start_child(struct molt_process *p, const struct molt_child *spec, mo
     int rc = start_server(p, spec, ret_pid);
     if (rc == MOLT_ENOENT)
         rc =
-            molt_supervisor_start(p->rt, p->world, spec->server, molt_self(), molt_self(), ret_pid);
+            molt_supervisor_start(p->rt, world_of(p), spec->server, molt_self(), molt_self(), ret_pid);
     if (rc < 0)
         molt_runtime_log(p->rt, MOLT_ERR,
                          "supervisor '%s': child '%s' (server '%s') can't start: %s",
@@ -167,12 +169,12 @@ static int restart(struct molt_process *p, struct child *child)
     }
 }
 
-static int child_ended(struct molt_process *p, const struct molt_message *m)
+static int child_ended(struct molt_process *p, const struct molt_exit_notice *m)
 {
     struct supervisor *s = p->native_state;
     struct child *child = NULL;
     for (size_t i = 0; i < s->n_children && !child; i++)
-        if (s->children[i].pid == m->from.pid)
+        if (s->children[i].pid == m->pid)
             child = &s->children[i];
     if (!child)
         return 0;
@@ -223,18 +225,22 @@ static int reconcile(struct molt_process *p, bool is_first)
     return 0;
 }
 
-static int supervise(struct molt_process *p, struct molt_message *m)
+static int supervise(struct molt_process *p, struct molt_block *m)
 {
     struct supervisor *s = p->native_state;
     if (!m)
-        return p->phase == MOLT_PHASE_NEW ? reconcile(p, true) : begin_end(p, p->end_reason);
-    switch (m->kind) {
+        return atomic_load(&p->phase) == MOLT_PHASE_NEW ? reconcile(p, true) : begin_end(p, p->end_reason);
+    struct molt_from from;
+    switch (molt_message_kind(m)) {
     case MOLT_MESSAGE_CHILD_EXIT:
-        return child_ended(p, m);
+        return child_ended(p, molt_block_payload(m));
     case MOLT_MESSAGE_RECONCILE:
         return s->is_ending ? 0 : reconcile(p, false);
     case MOLT_MESSAGE_CALL:
-        return molt_reply_error(&m->from, MOLT_ETYPE);
+        from = molt_message_from(m);
+        return molt_reply_error(&from, MOLT_ETYPE);
+    case MOLT_MESSAGE_LINK_EXIT:
+    case MOLT_MESSAGE_DOWN:
     case MOLT_MESSAGE_CAST:
         return 0;
     }
@@ -271,12 +277,14 @@ void molt_runtime_reconcile(struct molt_runtime *rt)
     unsigned n = atomic_load(&rt->table.n_slots);
     for (unsigned i = 0; i < n; i++) {
         struct molt_process *p = molt_process_at(rt, i);
-        pthread_mutex_lock(&p->lock);
-        molt_pid pid = atomic_load_explicit(&p->pid, memory_order_relaxed);
-        bool is_supervisor = pid && p->native;
-        pthread_mutex_unlock(&p->lock);
-        struct molt_message *m = is_supervisor ? molt_message_new(MOLT_MESSAGE_RECONCILE) : NULL;
-        if (m && molt_process_deliver(rt, pid, m, NULL) < 0)
-            free(m);
+        molt_pid pid = atomic_load(&p->pid);
+        /* Only supervisors are of no server; another process that has the slot
+         * by now drops what it doesn't know. */
+        if (!pid || p->server_id >= 0)
+            continue;
+        struct molt_block *m =
+            molt_message_new_notice(rt->heap, &rt->executor.cache, MOLT_MESSAGE_RECONCILE);
+        if (m && molt_process_post(rt, pid, m, MOLT_MESSAGE_RECONCILE, (struct molt_from){0}) < 0)
+            molt_message_drop(rt->heap, &rt->executor.cache, m);
     }
 }

@@ -95,11 +95,13 @@ static void end_process(struct molt_process *p, const char *function)
 {
     char label[128], version[96] = "?";
     molt_process_label(p, label, sizeof(label));
-    if (p->version)
-        molt_version_print(p->version, version, sizeof(version));
+    const struct molt_version *v = atomic_load_explicit(&p->version, memory_order_relaxed);
+    const struct molt_world *world = atomic_load_explicit(&p->world, memory_order_relaxed);
+    if (v)
+        molt_version_print(v, version, sizeof(version));
     molt_runtime_log(p->rt, MOLT_ERR,
                      "%s (%s) called %s, which is undefined in its world %llu: the process ends",
-                     label, version, function, p->world ? (unsigned long long)p->world->id : 0ULL);
+                     label, version, function, world ? (unsigned long long)world->id : 0ULL);
     atomic_fetch_add_explicit(&p->rt->n_crashes, 1, memory_order_relaxed);
     molt_worker_fail(p);
 }

@@ -67,10 +67,16 @@ static void detach(struct molt_timer *timer)
     timer->prev = timer->next = NULL;
 }
 
-void molt_timer_cancel(struct molt_timers *timers, struct molt_timer *timer)
+/* ---- under the lock ------------------------------------------------------------ */
+
+static void note_next(struct molt_timers *timers)
 {
-    if (!timer->is_running)
-        return;
+    atomic_store_explicit(&timers->next_ns, timers->root ? timers->root->deadline_ns : UINT64_MAX,
+                          memory_order_relaxed);
+}
+
+static void take_out(struct molt_timers *timers, struct molt_timer *timer)
+{
     if (timer != timers->root) {
         detach(timer);
         timers->root = meld(timers->root, meld_row(timer->child));
@@ -80,34 +86,71 @@ void molt_timer_cancel(struct molt_timers *timers, struct molt_timer *timer)
     timer->child = NULL;
     timer->is_running = false;
     timers->n--;
+    note_next(timers);
 }
 
-void molt_timer_start(struct molt_timers *timers, struct molt_timer *timer, uint64_t deadline_ns)
+/* ---- any thread ------------------------------------------------------------------ */
+
+void molt_timers_init(struct molt_timers *timers)
 {
-    molt_timer_cancel(timers, timer);
+    molt_spin_init(&timers->lock);
+    timers->root = NULL;
+    timers->sequence = timers->n = 0;
+    atomic_init(&timers->next_ns, UINT64_MAX);
+}
+
+bool molt_timer_cancel(struct molt_timer *timer)
+{
+    struct molt_timers *timers = timer->timers;
+    if (!timers)
+        return false;
+    molt_spin_lock(&timers->lock);
+    bool was_running = timer->is_running;
+    if (was_running)
+        take_out(timers, timer);
+    molt_spin_unlock(&timers->lock);
+    return was_running;
+}
+
+void molt_timer_start(struct molt_timers *timers, struct molt_timer *timer, uint64_t deadline_ns,
+                      const struct molt_timer_event *event)
+{
+    molt_timer_cancel(timer);
+    molt_spin_lock(&timers->lock);
+    timer->timers = timers;
+    timer->event = *event;
     timer->deadline_ns = deadline_ns;
     timer->sequence = timers->sequence++;
     timer->child = timer->next = timer->prev = NULL;
     timer->is_running = true;
     timers->root = meld(timers->root, timer);
     timers->n++;
+    note_next(timers);
+    molt_spin_unlock(&timers->lock);
 }
 
-struct molt_timer *molt_timer_expire(struct molt_timers *timers, uint64_t now_ns)
+bool molt_timer_expire(struct molt_timers *timers, uint64_t now_ns, struct molt_timer_event *ret)
 {
+    if (!molt_timers_are_due(timers, now_ns))
+        return false;
+    molt_spin_lock(&timers->lock);
     struct molt_timer *first = timers->root;
-    if (!first || first->deadline_ns > now_ns)
-        return NULL;
-    molt_timer_cancel(timers, first);
-    return first;
+    bool is_due = first && first->deadline_ns <= now_ns;
+    if (is_due) {
+        *ret = first->event;
+        take_out(timers, first);
+    }
+    molt_spin_unlock(&timers->lock);
+    return is_due;
 }
 
 int molt_timer_wait_ms(const struct molt_timers *timers, uint64_t now_ns)
 {
-    if (!timers->root)
+    uint64_t next = atomic_load_explicit(&timers->next_ns, memory_order_relaxed);
+    if (next == UINT64_MAX)
         return -1;
-    if (timers->root->deadline_ns <= now_ns)
+    if (next <= now_ns)
         return 0;
-    uint64_t ms = (timers->root->deadline_ns - now_ns + 999999) / 1000000;
+    uint64_t ms = (next - now_ns + 999999) / 1000000;
     return ms > INT_MAX ? INT_MAX : (int)ms;
 }

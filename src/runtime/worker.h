@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The molt authors */
 /*
- * A worker: an OS thread with a queue of processes, epoll, and timers. A
- * process is run by its home worker only.
+ * A worker: an OS thread that runs a lane, with stacks of its own. A callback
+ * that is suspended goes on on the worker where it began.
  *
  * An idle worker is blocked in epoll_wait() and offline, so it neither costs
  * time nor keeps a world.
  *
- * Threads: push, wake_up and the counters from any thread; the rest from the
- * worker's own.
- * Locks:   molt_worker.queue_lock; nothing nests in it.
+ * Threads: push and the counters from any thread; the rest from the worker's
+ *          own.
+ * Locks:   molt_worker.resume_lock; nothing nests in it.
  */
 #ifndef MOLT_RUNTIME_WORKER_H
 #define MOLT_RUNTIME_WORKER_H
@@ -18,58 +18,56 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#include "base/list.h"
 #include "port/context.h"
+#include "port/spin.h"
 #include "runtime/fiber.h"
+#include "runtime/lane.h"
 #include "runtime/process.h"
 #include "runtime/runner.h"
-#include "runtime/timer.h"
 
 struct molt_worker {
     struct molt_runtime *rt;
     unsigned index;
     pthread_t thread;
     bool is_started;
-
-    pthread_mutex_t queue_lock; /* guards queue and n_queued */
-    struct molt_list queue;
-    size_t n_queued;
-    atomic_bool is_asleep; /* or about to be: write to the eventfd */
-    int epoll, event;
-    unsigned n_fds;
     bool is_starved; /* no stack could be had */
+    unsigned victim; /* whom to look at first when there is nothing to do */
+
+    _Atomic(struct molt_lane *) lane; /* the lane it runs; NULL: it was taken away */
+
+    struct molt_spin resume_lock; /* guards resumes */
+    struct molt_queue resumes;    /* suspended here, may go on */
+    atomic_uint n_resumes;
 
     struct molt_runner runner;
     struct molt_participant participant;
     struct molt_context context; /* the thread's own flow */
     struct molt_fiber_pool fibers;
-    struct molt_timers timers;
     atomic_ullong n_callbacks, n_messages; /* written by the worker */
 };
 
-/* Descriptors and pools; no thread yet. MOLT_EIO, MOLT_ENOMEM. */
-int molt_worker_init(struct molt_worker *w, struct molt_runtime *rt, unsigned index);
+/* Pools; no thread yet. */
+int molt_worker_init(struct molt_worker *w, struct molt_runtime *rt, unsigned index,
+                     struct molt_lane *lane);
 void molt_worker_fini(struct molt_worker *w);
 int molt_worker_start(struct molt_worker *w);
 /* After molt_runtime.is_stopping was set. */
 void molt_worker_join(struct molt_worker *w);
 
-struct molt_worker *molt_worker_at(struct molt_runtime *rt, unsigned index);
+static inline struct molt_lane *molt_worker_lane(const struct molt_worker *w)
+{
+    return atomic_load_explicit(&w->lane, memory_order_relaxed);
+}
 
-/* Queue @p, which is in no queue. */
+/* Queue @p, which is suspended on a stack of this worker and may go on. */
 void molt_worker_push(struct molt_worker *w, struct molt_process *p);
-void molt_worker_wake_up(struct molt_worker *w);
 
-/* Have epoll tell about @fd, as @p's. MOLT_EEXIST, MOLT_EINVAL (not pollable),
- * MOLT_ENOMEM. */
-int molt_worker_attach(struct molt_worker *w, struct molt_process *p, int fd);
-/* Close @p's descriptor, if it has one. */
-void molt_worker_detach(struct molt_worker *w, struct molt_process *p);
-
-/* Run what @p has to do, a bounded number of callbacks (dispatch.c). */
+/* Run what @p, taken from a queue, has to do, a bounded number of callbacks
+ * (dispatch.c). */
 void molt_worker_run(struct molt_worker *w, struct molt_process *p);
 
-/* On the fiber of @p: let others run until @p->wait.is_done. errno is kept. */
+/* On the fiber of @p: let others run until there is a reason to resume. errno
+ * is kept. */
 void molt_worker_suspend(struct molt_process *p);
 /* On the fiber of @p: end the callback and the process here and now. */
 __attribute__((noreturn)) void molt_worker_fail(struct molt_process *p);

@@ -4,6 +4,7 @@
 
 #include "runtime/block.h"
 #include "runtime/message.h"
+#include "runtime/process.h"
 
 struct node {
     struct node *next;
@@ -149,6 +150,25 @@ static size_t length(const struct molt_list *list)
     return n;
 }
 
+static int pack(struct bench *b, const void *root, const void *pinned)
+{
+    return molt_message_pack(b->heap, &b->mine, block_of(b, root),
+                             pinned ? block_of(b, pinned) : NULL);
+}
+
+static size_t size_of_message(const struct molt_block *root)
+{
+    size_t n = 0;
+    for (const struct molt_block *at = root; at; at = molt_message_next(root, at))
+        n++;
+    return n;
+}
+
+static void drop(struct bench *b, const void *root)
+{
+    molt_message_drop(b->heap, &b->cache, block_of(b, root));
+}
+
 static void a_graph_moves_with_its_cycles(void **state)
 {
     struct bench *b = *state;
@@ -159,13 +179,40 @@ static void a_graph_moves_with_its_cycles(void **state)
     z->next = x;
     y->any = text + 9; /* one past the end */
     z->any = (char *)y + 5;
-    struct molt_cargo graph;
-    assert_int_equal(molt_cargo_collect(b->heap, &b->mine, block_of(b, x), NULL, &graph), 0);
-    assert_int_equal(length(&graph.transit.blocks), 4);
-    molt_cargo_give(&graph, &b->theirs, &b->theirs.blocks);
+    struct molt_block *root = block_of(b, x);
+    assert_int_equal(pack(b, x, NULL), 0);
+    assert_int_equal(size_of_message(root), 4);
+    molt_message_address(root, &b->theirs);
+    assert_int_equal(molt_message_unpack(root, &b->theirs.blocks), 3 * sizeof(*x) + 9);
     assert_int_equal(length(&b->theirs.blocks), 4);
     assert_ptr_equal(molt_block_owner(block_of(b, text)), &b->theirs);
     assert_ptr_equal(molt_block_owner(block_of(b, stays)), &b->mine);
+}
+
+static void a_message_remembers_its_kind_caller_and_generation(void **state)
+{
+    struct bench *b = *state;
+    for (int n = 0; n < 3; n++) {
+        struct node *x = node(b);
+        struct molt_block *root = block_of(b, x);
+        if (n > 0)
+            x->next = node(b);
+        if (n > 1)
+            x->any = node(b);
+        assert_int_equal(pack(b, x, NULL), 0);
+        assert_int_equal(molt_message_kind(root), MOLT_MESSAGE_CAST);
+        struct molt_from from = {.pid = UINT64_MAX - 5, .ref = MOLT_REF_MASK - 7};
+        molt_message_set_kind(root, MOLT_MESSAGE_CALL);
+        molt_message_set_from(root, from);
+        molt_message_set_generation(root, MOLT_GENERATION_MASK - 1);
+        assert_int_equal(molt_message_kind(root), MOLT_MESSAGE_CALL);
+        assert_true(molt_message_from(root).pid == from.pid);
+        assert_true(molt_message_from(root).ref == from.ref);
+        assert_int_equal(molt_message_generation(root), MOLT_GENERATION_MASK - 1);
+        assert_int_equal(size_of_message(root), n + 1);
+        assert_int_equal(molt_block_bytes(root), sizeof(*x));
+        molt_message_drop(b->heap, &b->cache, root);
+    }
 }
 
 static void each_element_of_an_array_is_followed(void **state)
@@ -174,10 +221,9 @@ static void each_element_of_an_array_is_followed(void **state)
     struct node *row = molt_block_payload(make(b, &node_type, 50));
     for (int i = 0; i < 50; i++)
         row[i].next = node(b);
-    struct molt_cargo graph;
-    assert_int_equal(molt_cargo_collect(b->heap, &b->mine, block_of(b, row), NULL, &graph), 0);
-    assert_int_equal(length(&graph.transit.blocks), 51);
-    molt_block_drop_list(b->heap, &b->cache, &graph.transit.blocks);
+    assert_int_equal(pack(b, row, NULL), 0);
+    assert_int_equal(size_of_message(block_of(b, row)), 51);
+    drop(b, row);
 }
 
 static void words_that_are_no_blocks_stay_as_they_are(void **state)
@@ -188,11 +234,10 @@ static void words_that_are_no_blocks_stay_as_they_are(void **state)
     x->any = &local;
     x->next = gone;
     molt_block_drop(b->heap, &b->cache, block_of(b, gone));
-    struct molt_cargo graph;
-    assert_int_equal(molt_cargo_collect(b->heap, &b->mine, block_of(b, x), NULL, &graph), 0);
-    assert_int_equal(length(&graph.transit.blocks), 1);
+    assert_int_equal(pack(b, x, NULL), 0);
+    assert_int_equal(size_of_message(block_of(b, x)), 1);
     assert_ptr_equal(x->any, &local);
-    molt_block_drop_list(b->heap, &b->cache, &graph.transit.blocks);
+    drop(b, x);
 }
 
 static void another_owners_block_refuses_the_move(void **state)
@@ -202,12 +247,10 @@ static void another_owners_block_refuses_the_move(void **state)
     struct molt_block *foreign = molt_block_make(b->heap, &b->cache, &b->theirs, &node_type, 1);
     x->next = molt_block_payload(foreign);
     x->any = y;
-    struct molt_cargo graph;
-    assert_int_equal(molt_cargo_collect(b->heap, &b->mine, block_of(b, x), NULL, &graph),
-                     MOLT_EOWNER);
+    assert_int_equal(pack(b, x, NULL), MOLT_EOWNER);
     /* All that was the sender's is there to be freed. */
-    assert_int_equal(length(&graph.transit.blocks), 2);
-    molt_block_drop_list(b->heap, &b->cache, &graph.transit.blocks);
+    assert_int_equal(size_of_message(block_of(b, x)), 2);
+    drop(b, x);
     assert_ptr_equal(molt_block_owner(foreign), &b->theirs);
 }
 
@@ -216,12 +259,9 @@ static void the_state_can_not_be_moved(void **state)
     struct bench *b = *state;
     struct node *x = node(b), *pinned = node(b);
     x->next = pinned;
-    struct molt_cargo graph;
-    assert_int_equal(molt_cargo_collect(b->heap, &b->mine, block_of(b, x), block_of(b, pinned),
-                                        &graph),
-                     MOLT_EINVAL);
+    assert_int_equal(pack(b, x, pinned), MOLT_EINVAL);
     assert_ptr_equal(molt_block_owner(block_of(b, pinned)), &b->mine);
-    molt_block_drop_list(b->heap, &b->cache, &graph.transit.blocks);
+    drop(b, x);
 }
 
 /* ---- threads ------------------------------------------------------------------- */

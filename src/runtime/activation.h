@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+/*
+ * What exists only while a callback runs or is suspended. It lies beside the
+ * callback's stack, so a process between callbacks doesn't pay for it.
+ *
+ * Threads: the worker that runs the process, or whoever claimed it.
+ */
+#ifndef MOLT_RUNTIME_ACTIVATION_H
+#define MOLT_RUNTIME_ACTIVATION_H
+
+#include <stdbool.h>
+
+#include <molt/molt.h>
+
+#include "base/list.h"
+#include "runtime/timer.h"
+
+struct molt_block;
+struct molt_worker;
+
+#define MOLT_NAME_MAX 64
+#define MOLT_LOCKS_KEPT 4
+
+enum molt_callback_kind {
+    MOLT_CALLBACK_NONE,
+    MOLT_CALLBACK_INIT,
+    MOLT_CALLBACK_CALL,
+    MOLT_CALLBACK_CAST,
+    MOLT_CALLBACK_OTHER,
+    MOLT_CALLBACK_READY,
+    MOLT_CALLBACK_TIMEOUT,
+    MOLT_CALLBACK_TERMINATE,
+    MOLT_CALLBACK_NATIVE,
+};
+
+struct molt_callback {
+    enum molt_callback_kind kind;
+    bool is_call;     /* a negative result is the caller's answer */
+    bool is_answered; /* the handler replied */
+    unsigned events;
+    molt_any_fn fn;
+    void *arg;
+    const char *type_name;
+    struct molt_block *message; /* NATIVE: packed */
+    struct molt_from from;
+    int rc;
+};
+
+enum molt_wait_kind { MOLT_WAIT_NONE, MOLT_WAIT_CALL, MOLT_WAIT_SLEEP, MOLT_WAIT_RECEIVE };
+
+/* What a turn of a process came to. */
+enum molt_outcome { MOLT_TURN_DONE, MOLT_TURN_ENDED };
+
+struct molt_activation {
+    struct molt_worker *worker; /* whose stack this is; constant */
+    struct molt_callback callback;
+    struct molt_list arrived; /* what came with the message being handled */
+    enum molt_outcome outcome;
+    bool is_holding_world;
+    bool is_visiting;
+    bool is_failed; /* a thunk stub, or a crash, ended the callback */
+    enum molt_wait_kind wait_kind;
+    struct molt_timer wait_timer;
+    char whom[MOLT_NAME_MAX]; /* name of the process that was called, or "" */
+    molt_pid whom_pid;
+    unsigned n_locks;
+    const void *locks[MOLT_LOCKS_KEPT]; /* the last ones taken */
+};
+
+/* As if no callback had run; `arrived` is empty, the message gone. */
+static inline void molt_activation_clear(struct molt_activation *act)
+{
+    act->callback.kind = MOLT_CALLBACK_NONE;
+    act->callback.message = NULL;
+    act->is_holding_world = act->is_visiting = act->is_failed = false;
+    act->wait_kind = MOLT_WAIT_NONE;
+    act->n_locks = 0;
+}
+
+#endif

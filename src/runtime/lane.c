@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+#include "runtime/lane.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "runtime/after.h"
+#include "runtime/rt.h"
+#include "runtime/worker.h"
+
+#include <molt/net.h>
+
+#define EVENTS_MAX MOLT_LIMIT(256, 2)
+#define STEAL_MAX MOLT_LIMIT(64, 1)
+/* One alone is about to be run where it is, with its memory in the right cache. */
+#define STEAL_MIN MOLT_LIMIT(2, 1)
+/* So many in a queue are worth waking another worker, which takes as long as
+ * running a hundred of them. */
+#define CROWD MOLT_LIMIT(64, 2)
+/* Processes of higher priority before one of low priority has its turn. */
+#define PATIENCE 8
+
+enum { HIGH, NORMAL, LOW };
+
+/* ---- queues --------------------------------------------------------------------- */
+
+static void append(struct molt_queue *queue, struct molt_process *p)
+{
+    p->run_next = NULL;
+    if (queue->first)
+        queue->last->run_next = p;
+    else
+        queue->first = p;
+    queue->last = p;
+}
+
+static struct molt_process *take(struct molt_queue *queue)
+{
+    struct molt_process *p = queue->first;
+    if (p)
+        queue->first = p->run_next;
+    return p;
+}
+
+static unsigned queue_of(const struct molt_process *p)
+{
+    return p->priority == MOLT_PRIORITY_HIGH  ? HIGH
+           : p->priority == MOLT_PRIORITY_LOW ? LOW
+                                              : NORMAL;
+}
+
+/* Under the lock. */
+static void count(struct molt_lane *lane, unsigned add)
+{
+    unsigned n = atomic_load_explicit(&lane->n_queued, memory_order_relaxed);
+    atomic_store_explicit(&lane->n_queued, n + add, memory_order_relaxed);
+}
+
+void molt_lane_wake(struct molt_lane *lane)
+{
+    molt_hostile_gap();
+    if (!atomic_load(&lane->is_asleep) || !atomic_exchange(&lane->is_asleep, false))
+        return;
+    uint64_t one = 1;
+    ssize_t rc = write(lane->event, &one, sizeof(one));
+    (void)rc; /* the counter is full: then it is readable, too */
+}
+
+/* Wake somebody who may steal. */
+static void call_help(struct molt_lane *lane)
+{
+    struct molt_runtime *rt = lane->rt;
+    if (atomic_load_explicit(&rt->n_asleep, memory_order_relaxed) == 0)
+        return;
+    for (unsigned i = 1; i < rt->n_workers; i++) {
+        struct molt_lane *other = &rt->lanes[(lane->index + i) % rt->n_workers];
+        if (atomic_load_explicit(&other->is_asleep, memory_order_relaxed)) {
+            molt_lane_wake(other);
+            return;
+        }
+    }
+}
+
+static bool is_mine(const struct molt_lane *lane)
+{
+    const struct molt_runner *runner = molt_runner_here();
+    return runner && runner->worker &&
+           atomic_load_explicit(&runner->worker->lane, memory_order_relaxed) == lane;
+}
+
+void molt_lane_push(struct molt_lane *lane, struct molt_process *p)
+{
+    bool is_own = is_mine(lane);
+    molt_spin_lock(&lane->lock);
+    append(&lane->queues[queue_of(p)], p);
+    unsigned n;
+    if (is_own) {
+        count(lane, 1);
+        n = atomic_load_explicit(&lane->n_queued, memory_order_relaxed);
+    } else {
+        /* Seq_cst: the sleeper sets is_asleep and then looks at n_queued; here
+         * it is the other way round. */
+        n = atomic_fetch_add(&lane->n_queued, 1) + 1;
+    }
+    molt_spin_unlock(&lane->lock);
+    if (!is_own)
+        molt_lane_wake(lane);
+    if (n >= CROWD)
+        call_help(lane);
+}
+
+static struct molt_process *pick(struct molt_lane *lane)
+{
+    struct molt_queue *q = lane->queues;
+    struct molt_process *p = NULL;
+    if (q[LOW].first && lane->n_skipped >= PATIENCE)
+        p = take(&q[LOW]);
+    if (p) {
+        lane->n_skipped = 0;
+        return p;
+    }
+    p = take(&q[HIGH]);
+    if (!p)
+        p = take(&q[NORMAL]);
+    if (!p)
+        return take(&q[LOW]);
+    lane->n_skipped++;
+    return p;
+}
+
+struct molt_process *molt_lane_pop(struct molt_lane *lane)
+{
+    if (atomic_load_explicit(&lane->n_queued, memory_order_relaxed) == 0)
+        return NULL;
+    molt_spin_lock(&lane->lock);
+    struct molt_process *p = pick(lane);
+    if (p)
+        count(lane, -1u);
+    molt_spin_unlock(&lane->lock);
+    return p;
+}
+
+unsigned molt_lane_steal(struct molt_lane *from, struct molt_lane *to)
+{
+    struct molt_process *taken[STEAL_MAX];
+    unsigned n = 0;
+    if (atomic_load_explicit(&from->n_queued, memory_order_relaxed) < STEAL_MIN)
+        return 0;
+    molt_spin_lock(&from->lock);
+    unsigned queued = atomic_load_explicit(&from->n_queued, memory_order_relaxed);
+    unsigned want = (queued + 1) / 2;
+    while (n < want && n < STEAL_MAX && (taken[n] = pick(from)))
+        n++;
+    count(from, -n);
+    molt_spin_unlock(&from->lock);
+    molt_spin_lock(&to->lock);
+    for (unsigned i = 0; i < n; i++) {
+        atomic_store_explicit(&taken[i]->lane, to, memory_order_relaxed);
+        append(&to->queues[queue_of(taken[i])], taken[i]);
+    }
+    count(to, n);
+    molt_spin_unlock(&to->lock);
+    return n;
+}
+
+/* ---- timers ---------------------------------------------------------------------- */
+
+void molt_lane_run_timers(struct molt_lane *lane, uint64_t now_ns)
+{
+    struct molt_timer_event event;
+    while (molt_timer_expire(&lane->timers, now_ns, &event))
+        molt_timer_event_run(lane->rt, &event);
+}
+
+/* ---- descriptors ------------------------------------------------------------------ */
+
+int molt_lane_attach(struct molt_lane *lane, struct molt_process *p, int fd)
+{
+    if (p->fd >= 0)
+        return MOLT_EEXIST;
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+                                .data.u64 = molt_process_pid(p)};
+    if (epoll_ctl(lane->epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
+        if (errno == EEXIST)
+            return MOLT_EEXIST;
+        return errno == ENOMEM || errno == ENOSPC ? MOLT_ENOMEM : MOLT_EINVAL;
+    }
+    p->fd = fd;
+    p->fd_lane = lane;
+    atomic_fetch_add_explicit(&lane->n_fds, 1, memory_order_relaxed);
+    return 0;
+}
+
+void molt_lane_detach(struct molt_process *p)
+{
+    if (p->fd < 0)
+        return;
+    /* Explicitly, because a duplicate of the descriptor would keep it in. */
+    epoll_ctl(p->fd_lane->epoll, EPOLL_CTL_DEL, p->fd, NULL);
+    close(p->fd);
+    p->fd = -1;
+    atomic_fetch_sub_explicit(&p->fd_lane->n_fds, 1, memory_order_relaxed);
+}
+
+static unsigned readiness(uint32_t events)
+{
+    unsigned ready = 0;
+    if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        ready |= MOLT_NET_READ;
+    if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
+        ready |= MOLT_NET_WRITE;
+    if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        ready |= MOLT_NET_HANGUP;
+    return ready;
+}
+
+/* Somebody else may be in the slot by now: then it gets a readiness that isn't
+ * so, which an edge-triggered reader takes in its stride. */
+static void note_ready(struct molt_runtime *rt, molt_pid pid, uint32_t events)
+{
+    struct molt_process *p = molt_process_find(rt, pid);
+    if (!p)
+        return;
+    atomic_fetch_or_explicit(&p->ready, (int)readiness(events), memory_order_relaxed);
+    molt_process_signal(p, MOLT_DO_READY);
+}
+
+void molt_lane_poll(struct molt_lane *lane, int timeout_ms)
+{
+    struct epoll_event events[EVENTS_MAX];
+    int n = epoll_wait(lane->epoll, events, EVENTS_MAX, timeout_ms);
+    /* Awake: whom the events below wake needs no eventfd. */
+    if (timeout_ms != 0)
+        atomic_store(&lane->is_asleep, false);
+    for (int i = 0; i < n; i++) {
+        if (events[i].data.u64) {
+            note_ready(lane->rt, events[i].data.u64, events[i].events);
+            continue;
+        }
+        uint64_t count_of_wakes;
+        ssize_t rc = read(lane->event, &count_of_wakes, sizeof(count_of_wakes));
+        (void)rc; /* only empties it */
+    }
+}
+
+/* ---- life -------------------------------------------------------------------------- */
+
+int molt_lane_init(struct molt_lane *lane, struct molt_runtime *rt, unsigned index)
+{
+    lane->rt = rt;
+    lane->index = index;
+    molt_spin_init(&lane->lock);
+    molt_timers_init(&lane->timers);
+    lane->epoll = epoll_create1(EPOLL_CLOEXEC);
+    lane->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = 0};
+    if (lane->epoll >= 0 && lane->event >= 0 &&
+        epoll_ctl(lane->epoll, EPOLL_CTL_ADD, lane->event, &event) == 0)
+        return 0;
+    molt_lane_fini(lane);
+    return MOLT_EIO;
+}
+
+void molt_lane_fini(struct molt_lane *lane)
+{
+    if (lane->epoll >= 0)
+        close(lane->epoll);
+    if (lane->event >= 0)
+        close(lane->event);
+    lane->epoll = lane->event = -1;
+}

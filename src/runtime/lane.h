@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+/*
+ * A lane: a queue of stackless processes, the descriptors that they wait for,
+ * and timers. A worker runs a lane; other threads may push, steal, poll and
+ * expire at any time, so a lane whose worker is stuck can be run by another.
+ *
+ * Threads: any.
+ * Locks:   molt_lane.lock guards the queues; nothing nests in it. The timers
+ *          have their own.
+ */
+#ifndef MOLT_RUNTIME_LANE_H
+#define MOLT_RUNTIME_LANE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "port/spin.h"
+#include "runtime/timer.h"
+
+struct molt_process;
+struct molt_runtime;
+struct molt_worker;
+
+#define MOLT_PRIORITIES 3
+
+struct molt_queue {
+    struct molt_process *first, *last; /* through run_next */
+};
+
+struct molt_lane {
+    struct molt_runtime *rt;
+    unsigned index;
+
+    struct molt_spin lock; /* guards what follows, down to n_skipped */
+    struct molt_queue queues[MOLT_PRIORITIES];
+    unsigned n_skipped; /* processes run since one of low priority was */
+    atomic_uint n_queued;
+
+    atomic_bool is_asleep; /* its worker waits in epoll, or is about to */
+    int epoll, event;
+    atomic_uint n_fds;
+    struct molt_timers timers;
+
+    _Atomic(struct molt_worker *) worker; /* who runs it; NULL: nobody now */
+    struct molt_worker *home;             /* who runs it usually */
+};
+
+/* Descriptors. MOLT_EIO. */
+int molt_lane_init(struct molt_lane *lane, struct molt_runtime *rt, unsigned index);
+void molt_lane_fini(struct molt_lane *lane);
+
+/* Queue @p, which is in no queue. Wakes the lane's worker, or another one if
+ * there is more than that one will do soon. */
+void molt_lane_push(struct molt_lane *lane, struct molt_process *p);
+
+/* The next process to run; NULL if there is none. */
+struct molt_process *molt_lane_pop(struct molt_lane *lane);
+
+/* Move half of what is queued in @from to @to, which is the caller's. Returns
+ * how many. */
+unsigned molt_lane_steal(struct molt_lane *from, struct molt_lane *to);
+
+/* Have whoever sleeps in the lane look around. */
+void molt_lane_wake(struct molt_lane *lane);
+
+/* Do what timers that are due stand for. */
+void molt_lane_run_timers(struct molt_lane *lane, uint64_t now_ns);
+
+/* Wait at most @timeout_ms (< 0: for ever) for descriptors or a wake. */
+void molt_lane_poll(struct molt_lane *lane, int timeout_ms);
+
+/* Have epoll tell about @fd, as @p's. MOLT_EEXIST, MOLT_EINVAL (not pollable),
+ * MOLT_ENOMEM. */
+int molt_lane_attach(struct molt_lane *lane, struct molt_process *p, int fd);
+/* Close @p's descriptor, if it has one. */
+void molt_lane_detach(struct molt_process *p);
+
+static inline bool molt_lane_has_queued(const struct molt_lane *lane)
+{
+    /* Seq_cst: pairs with molt_lane_push(), see there. */
+    return atomic_load(&lane->n_queued) > 0;
+}
+
+#endif

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+/* How processes begin and end. A free slot is in state running, so that nobody
+ * can claim or queue it; what signals come late add flags that spawning takes
+ * away, or that mean nothing by their generation. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "runtime/fiber.h"
+#include "runtime/lane.h"
+#include "runtime/process.h"
+#include "runtime/rt.h"
+#include "runtime/supervisor.h"
+#include "runtime/worker.h"
+
+/* Who waits for the slot, not for the process, keeps waiting. */
+#define OF_THE_SLOT (MOLT_IS_CLAIM_WANTED | MOLT_IS_WATCHED)
+
+/* The thread's own, or the executor's where the workers are gone. */
+static struct molt_runner *runner_for(struct molt_runtime *rt)
+{
+    struct molt_runner *runner = molt_runner_here();
+    return runner && runner->rt == rt ? runner : &rt->executor;
+}
+
+/* ---- spawn ------------------------------------------------------------------ */
+
+/* A child of a process starts in its lane; what comes from outside goes round. */
+static struct molt_lane *choose_lane(struct molt_runtime *rt, const struct molt_runner *runner)
+{
+    struct molt_lane *lane = runner->worker ? molt_worker_lane(runner->worker) : NULL;
+    if (lane)
+        return lane;
+    unsigned turn = atomic_fetch_add_explicit(&rt->next_lane, 1, memory_order_relaxed);
+    return &rt->lanes[turn % rt->n_workers];
+}
+
+/* The process becomes visible, but as if it were running. */
+static molt_pid begin(struct molt_process *p, const struct molt_spawn *spawn,
+                      struct molt_lane *lane)
+{
+    p->server_id = (short)spawn->server_id;
+    p->native = spawn->native;
+    p->native_state = spawn->native_state;
+    p->parent = spawn->parent;
+    p->supervisor = spawn->supervisor;
+    p->priority = spawn->priority;
+    p->end_reason = 0;
+    p->timeout_ref = 0;
+    atomic_store_explicit(&p->phase, MOLT_PHASE_NEW, memory_order_relaxed);
+    atomic_store_explicit(&p->ready, 0, memory_order_relaxed);
+    atomic_store_explicit(&p->n_callbacks, 0, memory_order_relaxed);
+    atomic_store_explicit(&p->owner.bytes, 0, memory_order_relaxed);
+    atomic_store_explicit(&p->lane, lane, memory_order_relaxed);
+    atomic_store_explicit(&p->inbox, 0, memory_order_relaxed);
+    /* Seq_cst: pairs with who looks for its pid under the names' lock. */
+    molt_pid pid = (molt_pid)++p->generation << MOLT_SLOT_BITS | (p->slot + 1);
+    atomic_store_explicit(&p->pid, pid, memory_order_release);
+    return pid;
+}
+
+/* From here on a worker may run it, unless its server is held. */
+static void publish(struct molt_process *p)
+{
+    /* DO_MAIL stays: somebody may have sent already. */
+    unsigned clear = ~(OF_THE_SLOT | MOLT_IS_NAMED | MOLT_DO_MAIL | MOLT_STATE_MASK);
+    /* Seq_cst: see grow() in process_table.c. */
+    if (p->server_id >= 0 && atomic_load(&p->rt->held[p->server_id])) {
+        unsigned old = molt_process_status(p), new;
+        do
+            new = (old & ~clear & ~MOLT_STATE_MASK) | MOLT_DO_INIT | MOLT_IS_HELD |
+                  MOLT_STATE_CLAIMED;
+        while (!atomic_compare_exchange_weak(&p->status, &old, new));
+        return;
+    }
+    molt_process_leave(p, MOLT_DO_INIT, clear);
+}
+
+/* A process that never was: its name is taken. Who guessed its pid is told. */
+static void take_back(struct molt_process *p, struct molt_runner *runner)
+{
+    atomic_store(&p->pid, 0);
+    molt_process_close_mail(p, &runner->cache);
+    molt_slot_give(p->rt, &runner->slots, p);
+}
+
+int molt_process_spawn(struct molt_runtime *rt, const struct molt_spawn *spawn, molt_pid *ret_pid)
+{
+    struct molt_runner *runner = runner_for(rt);
+    struct molt_block *notice = NULL;
+    if (spawn->supervisor) {
+        notice = molt_message_new_notice(rt->heap, &runner->cache, MOLT_MESSAGE_CHILD_EXIT);
+        if (!notice)
+            return MOLT_ENOMEM;
+    }
+    struct molt_process *p;
+    int rc = molt_slot_take(rt, &runner->slots, &p);
+    if (rc < 0)
+        goto fail_notice;
+    molt_pid pid = begin(p, spawn, spawn->lane ? spawn->lane : choose_lane(rt, runner));
+    if (spawn->name && (rc = molt_names_add(rt, spawn->name, pid)) < 0)
+        goto fail_slot;
+    if (spawn->arg)
+        molt_message_address(spawn->arg, &p->owner);
+    p->arg = spawn->arg;
+    p->exit_notice = notice;
+    if (ret_pid)
+        *ret_pid = pid;
+    publish(p);
+    return 0;
+
+fail_slot:
+    take_back(p, runner);
+fail_notice:
+    if (notice)
+        molt_message_drop(rt->heap, &runner->cache, notice);
+    return rc;
+}
+
+/* ---- end -------------------------------------------------------------------- */
+
+/* Nobody may answer any more. Who has begun to is waited for: it is between two
+ * of its instructions. */
+static void end_wait(struct molt_process *p, struct molt_runner *runner)
+{
+    if (!p->fiber || p->fiber->act.wait_kind == MOLT_WAIT_NONE)
+        return;
+    molt_timer_cancel(&p->fiber->act.wait_timer);
+    if (atomic_exchange(&p->wait_ref, 0) == 0) {
+        while (!(atomic_load_explicit(&p->status, memory_order_acquire) & MOLT_DO_RESUME))
+            molt_cpu_relax();
+        if (p->wait_root)
+            molt_message_drop(p->rt->heap, &runner->cache, p->wait_root);
+    }
+    p->wait_root = NULL;
+    p->fiber->act.wait_kind = MOLT_WAIT_NONE;
+}
+
+static void leave_stack(struct molt_process *p, struct molt_runner *runner)
+{
+    struct molt_fiber *fiber = p->fiber;
+    if (!fiber)
+        return;
+    struct molt_activation *act = &fiber->act;
+    molt_block_drop_list(p->rt->heap, &runner->cache, &act->arrived);
+    if (act->callback.message)
+        molt_message_drop(p->rt->heap, &runner->cache, act->callback.message);
+    if (act->is_visiting)
+        molt_participant_return(runner->participant);
+    if (act->is_holding_world)
+        molt_world_release(atomic_load_explicit(&p->world, memory_order_relaxed));
+    molt_activation_clear(act);
+    p->fiber = NULL;
+    molt_fiber_abandon(&act->worker->fibers, fiber);
+}
+
+void molt_process_drop_prepared(struct molt_process *p, struct molt_block_cache *cache)
+{
+    if (!atomic_load_explicit(&p->prepared, memory_order_relaxed))
+        return;
+    struct molt_prepared *prepared = atomic_exchange(&p->prepared, NULL);
+    if (!prepared)
+        return;
+    molt_block_drop_list(p->rt->heap, cache, &prepared->owner.blocks);
+    free(prepared->frees);
+    free(prepared);
+}
+
+static void drop_blocks(struct molt_process *p, struct molt_block_cache *cache)
+{
+    molt_process_drop_prepared(p, cache);
+    molt_block_drop_list(p->rt->heap, cache, &p->owner.blocks);
+    if (p->arg)
+        molt_message_drop(p->rt->heap, cache, p->arg);
+    if (p->native)
+        molt_supervisor_free(p->native_state);
+    p->arg = p->state_block = NULL;
+    p->native = NULL;
+    p->native_state = NULL;
+}
+
+static void drop_timeout(struct molt_process *p)
+{
+    if (!p->timeout)
+        return;
+    molt_timer_cancel(p->timeout);
+    free(p->timeout);
+    p->timeout = NULL;
+}
+
+static void tell_supervisor(struct molt_process *p, struct molt_block_cache *cache, molt_pid pid,
+                            int reason)
+{
+    struct molt_block *root = p->exit_notice;
+    p->exit_notice = NULL;
+    if (!root)
+        return;
+    struct molt_exit_notice *notice = molt_block_payload(root);
+    *notice = (struct molt_exit_notice){.pid = pid, .reason = reason};
+    if (molt_process_post(p->rt, p->supervisor, root, MOLT_MESSAGE_CHILD_EXIT,
+                          (struct molt_from){0}) < 0)
+        molt_message_drop(p->rt->heap, cache, root);
+}
+
+/* No longer findable. */
+static molt_pid retire(struct molt_process *p)
+{
+    /* Seq_cst: pairs with molt_names_add(). */
+    molt_pid pid = atomic_exchange(&p->pid, 0);
+    unsigned old = molt_process_status(p);
+    while (!atomic_compare_exchange_weak(&p->status, &old,
+                                         (old & OF_THE_SLOT) | MOLT_STATE_RUNNING))
+        ;
+    if (old & MOLT_IS_NAMED)
+        molt_names_forget(p->rt, p);
+    atomic_store_explicit(&p->world, NULL, memory_order_relaxed);
+    atomic_store_explicit(&p->version, NULL, memory_order_relaxed);
+    if (old & OF_THE_SLOT) {
+        pthread_mutex_lock(&p->rt->quiet_lock);
+        pthread_cond_broadcast(&p->rt->quiet);
+        pthread_mutex_unlock(&p->rt->quiet_lock);
+    }
+    return pid;
+}
+
+void molt_process_destroy(struct molt_process *p, int reason)
+{
+    struct molt_runtime *rt = p->rt;
+    struct molt_runner *runner = runner_for(rt);
+    end_wait(p, runner);
+    leave_stack(p, runner);
+    drop_timeout(p);
+    molt_lane_detach(p);
+    molt_pid pid = retire(p);
+    molt_process_close_mail(p, &runner->cache);
+    molt_process_fail_deferred(p);
+    drop_blocks(p, &runner->cache);
+    tell_supervisor(p, &runner->cache, pid, reason);
+    molt_runtime_ended(rt, pid, reason);
+    molt_slot_give(rt, &runner->slots, p);
+}
