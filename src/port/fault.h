@@ -28,6 +28,7 @@
 #include <molt/error.h>
 
 #include "port/flow.h"
+#include "port/interrupted.h"
 
 #define MOLT_FAULT_PCS_MAX 64
 
@@ -63,9 +64,9 @@ struct molt_fault_hooks {
 struct molt_fault_thread {
     const struct molt_fault_hooks *hooks; /* borrowed */
     void *user;
-    uint32_t mxcsr, fpucw; /* restored after a fault, as is the signal mask */
-    sigset_t mask;
-    volatile sig_atomic_t has_fault; /* since the last take */
+    struct molt_float_control control; /* in force again after a fault */
+    sigset_t mask;                     /* the same */
+    volatile sig_atomic_t has_fault;   /* since the last take */
     struct molt_fault fault;
 };
 

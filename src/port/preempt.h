@@ -31,6 +31,13 @@
 #include <molt/error.h>
 
 #include "port/flow.h"
+#include "port/interrupted.h"
+
+/* Urgent data on a socket, which hardly anyone asks to be told about: debuggers
+ * let it pass without stopping, libc and libraries don't use it, its default
+ * action is to do nothing, and unlike a real-time signal it doesn't queue up in
+ * a thread that has it blocked. */
+#define MOLT_PREEMPT_SIGNAL SIGURG
 
 /* Frames that are kept for may_redirect(); the walk itself has no limit. */
 #define MOLT_PREEMPT_PCS_MAX 16
@@ -77,7 +84,7 @@ enum molt_preempt_outcome {
 struct molt_preempt_thread {
     const struct molt_preempt_hooks *hooks; /* borrowed */
     void *user;
-    uint32_t mxcsr, fpucw; /* what yield() runs with */
+    struct molt_float_control control; /* what yield() runs with */
     int tid;
     int syscall_fd; /* /proc/self/task/TID/syscall; -1: unknown */
     clockid_t cpu_clock;

@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+/*
+ * Preemption of real loaded code: whatever it computes comes out as if nobody
+ * had interrupted it. Arguments: compiler of the module, its flags.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/timerfd.h>
+#include <time.h>
+
+#include "support/flow_worker.h"
+
+#include "base/clock.h"
+#include "modules/preempt.h"
+#include "port/sanitize.h"
+#include "support/compile.h"
+
+#define ENOUGH 300        /* redirections of each kernel */
+#define ROUNDS 200000     /* of one run: a millisecond or so */
+#define DEADLINE_MS 20000 /* for ENOUGH */
+#define PERIOD_MIN_US 50
+#define PERIOD_MAX_US 200
+
+static struct {
+    const char *cc, *flags;
+    struct compile c;
+    void *module;
+    const struct preempt_kernel *kernels;
+    volatile int *is_in_qsort;
+    struct molt_float_control control;
+    unsigned long n_in_qsort, n_bad_control, n_bad_flags, n_yields;
+} env;
+
+/* ---- the module ---------------------------------------------------------------- */
+
+static void *load(const char *source, const char *flags, const char *name)
+{
+    char object[64];
+    struct compile c = env.c;
+    c.cflags = flags;
+    snprintf(object, sizeof object, "%s.o", name);
+    char *path = compile_path(&c, name);
+    compile_object(&c, source, object);
+    compile_link(&c, object, name);
+    void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (!handle)
+        fail_msg("%s", dlerror());
+    free(path);
+    return handle;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    compile_init(&env.c, env.cc, env.flags);
+    compile_write(&env.c, "exports.map", "{ global: preempt_*; local: *; };\n");
+    env.module = load(MECHANISM_MODULES "/preempt.c", env.flags, "preempt.so");
+    env.kernels = dlsym(env.module, "preempt_kernels");
+    env.is_in_qsort = dlsym(env.module, "preempt_is_in_qsort");
+    assert_non_null(env.kernels);
+    assert_non_null(env.is_in_qsort);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    dlclose(env.module);
+    compile_fini(&env.c);
+    return 0;
+}
+
+/* ---- the monitor ----------------------------------------------------------------- */
+
+/* Asks at a period that changes, for its ticks not to meet the same instruction
+ * each time. The timer is the event that it waits for. */
+struct monitor {
+    pthread_t thread;
+    struct molt_preempt_thread *target;
+    int timer;
+    atomic_bool is_stopping;
+};
+
+static void *monitor_main(void *arg)
+{
+    struct monitor *m = arg;
+    uint64_t n;
+    for (unsigned i = 0; !atomic_load(&m->is_stopping); i++) {
+        long us = PERIOD_MIN_US + (long)(i * 37 % (PERIOD_MAX_US - PERIOD_MIN_US));
+        struct itimerspec at = {.it_value = {.tv_nsec = us * 1000}};
+        assert_int_equal(timerfd_settime(m->timer, 0, &at, NULL), 0);
+        assert_int_equal(read(m->timer, &n, sizeof n), sizeof n);
+        int rc = molt_preempt_request(m->target);
+        assert_true(rc == 0 || rc == MOLT_EBUSY);
+    }
+    return NULL;
+}
+
+static void monitor_start(struct monitor *m, struct flow_worker *w)
+{
+    *m = (struct monitor){.target = &w->preempt};
+    m->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+    assert_true(m->timer >= 0);
+    assert_int_equal(pthread_create(&m->thread, NULL, monitor_main, m), 0);
+}
+
+static void monitor_stop(struct monitor *m)
+{
+    atomic_store(&m->is_stopping, true);
+    pthread_join(m->thread, NULL);
+    close(m->timer);
+}
+
+/* ---- what others do meanwhile ------------------------------------------------------- */
+
+/* Everything that a callee may change, changed. */
+static void spoil_registers(void)
+{
+    static const unsigned char junk[64] = {0x5a, 0xa5, 0x3c};
+    if (__builtin_cpu_supports("avx512f"))
+        __asm__ volatile(".irp r,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,"
+                         "25,26,27,28,29,30,31\n\tvmovdqu64 (%0), %%zmm\\r\n\t.endr\n\t"
+                         ".irp r,1,2,3,4,5,6,7\n\tkmovw (%0), %%k\\r\n\t.endr\n\tvzeroupper"
+                         :
+                         : "r"(junk)
+                         : "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
+                           "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+    else if (__builtin_cpu_supports("avx2"))
+        __asm__ volatile(".irp r,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n\t"
+                         "vmovdqu (%0), %%ymm\\r\n\t.endr\n\tvzeroupper"
+                         :
+                         : "r"(junk)
+                         : "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
+                           "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+    __asm__ volatile("fninit\n\tfldpi\n\tfldpi\n\tfldl2e\n\tfninit" : : : "memory");
+    __asm__ volatile("xorl %%eax, %%eax\n\tmovl $-1, %%ecx\n\tmovl $-2, %%edx\n\t"
+                     "movl $-3, %%esi\n\tmovl $-4, %%edi\n\tmovl $-5, %%r8d\n\tmovl $-6, %%r9d\n\t"
+                     "movl $-7, %%r10d\n\tmovl $-8, %%r11d"
+                     :
+                     :
+                     : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "cc");
+    volatile double x = 1.0, y = 3.0;
+    x = x / y; /* inexact: sticky flags */
+}
+
+/* An allocator's lock that the flow held would never be released. */
+static void allocate(void)
+{
+    void *kept[20];
+    for (int i = 0; i < 20; i++)
+        kept[i] = malloc((size_t)(16 << (i % 8)));
+    for (int i = 0; i < 20; i++)
+        free(kept[i]);
+}
+
+static void on_yield(struct flow_worker *w)
+{
+    struct molt_float_control now;
+    uint64_t flags;
+    molt_float_control_get(&now);
+    __asm__ volatile("pushfq\n\tpopq %0" : "=r"(flags));
+    env.n_bad_control += memcmp(&now, &env.control, sizeof now) != 0;
+    env.n_bad_flags += (flags & 0x400) != 0;
+    env.n_in_qsort += *env.is_in_qsort != 0;
+    env.n_yields++;
+    assert_true(flow_worker_is_text(w, w->frames.pcs[0]));
+    spoil_registers();
+    allocate();
+}
+
+static void open_worker(struct flow_worker *w, void *module)
+{
+    flow_worker_open(w);
+    flow_worker_add_object(w, module);
+    w->on_yield = on_yield;
+    molt_float_control_get(&env.control);
+    env.n_bad_control = env.n_bad_flags = env.n_in_qsort = 0;
+}
+
+static uint64_t run(struct flow_worker *w, const struct preempt_kernel *kernel, uintptr_t rounds)
+{
+    assert_true(flow_worker_run(w, (molt_flow_fn *)kernel->run, (const void *)rounds, NULL, NULL));
+    return (uint64_t)w->result;
+}
+
+static unsigned long count(const struct flow_worker *w, enum molt_preempt_outcome outcome)
+{
+    return atomic_load(&w->preempt.outcomes[outcome]);
+}
+
+/* ---- tests ------------------------------------------------------------------------------ */
+
+/* Until it was redirected @enough times, or, if that is 0, was met @misses times
+ * where it mustn't be. */
+static void disturb(struct flow_worker *w, const struct preempt_kernel *kernel, uint64_t expected,
+                    unsigned long enough, unsigned long misses)
+{
+    unsigned long redirected = count(w, MOLT_PREEMPT_REDIRECTED);
+    unsigned long missed = count(w, MOLT_PREEMPT_NOT_ALL);
+    uint64_t deadline = molt_clock_ms() + DEADLINE_MS;
+    unsigned long n_runs = 0;
+    do {
+        uint64_t got = run(w, kernel, ROUNDS);
+        n_runs++;
+        if (got != expected)
+            fail_msg("%s: %016llx instead of %016llx after %lu runs", kernel->name,
+                     (unsigned long long)got, (unsigned long long)expected, n_runs);
+        if (molt_clock_ms() > deadline)
+            fail_msg("%s: only %lu redirections, %lu misses", kernel->name,
+                     count(w, MOLT_PREEMPT_REDIRECTED) - redirected,
+                     count(w, MOLT_PREEMPT_NOT_ALL) - missed);
+    } while (count(w, MOLT_PREEMPT_REDIRECTED) - redirected < enough ||
+             count(w, MOLT_PREEMPT_NOT_ALL) - missed < misses);
+    print_message("  %-10s %5lu redirected, %5lu not all module text, %lu runs\n", kernel->name,
+                  count(w, MOLT_PREEMPT_REDIRECTED) - redirected,
+                  count(w, MOLT_PREEMPT_NOT_ALL) - missed, n_runs);
+}
+
+static void preempted_code_computes_what_it_computes_undisturbed(void **state)
+{
+    (void)state;
+    struct flow_worker w;
+    struct monitor monitor;
+    uint64_t expected[32];
+    open_worker(&w, env.module);
+    if (!w.has_preemption) {
+        flow_worker_close(&w);
+        skip();
+    }
+    for (size_t i = 0; env.kernels[i].name; i++)
+        expected[i] = run(&w, &env.kernels[i], ROUNDS);
+    assert_int_equal(w.n_yields, 0);
+    monitor_start(&monitor, &w);
+    for (size_t i = 0; env.kernels[i].name; i++)
+        disturb(&w, &env.kernels[i], expected[i], env.kernels[i].is_callback ? 0 : ENOUGH,
+                env.kernels[i].is_callback ? ENOUGH : 0);
+    monitor_stop(&monitor);
+    assert_int_equal(w.n_yields, count(&w, MOLT_PREEMPT_REDIRECTED));
+    assert_int_equal(env.n_in_qsort, 0);
+    assert_int_equal(env.n_bad_control, 0);
+    assert_int_equal(env.n_bad_flags, 0);
+    flow_worker_close(&w);
+}
+
+static void code_without_frame_information_is_left_alone(void **state)
+{
+    (void)state;
+    struct flow_worker w;
+    struct monitor monitor;
+    char flags[512];
+    snprintf(flags, sizeof flags, "%s -fno-asynchronous-unwind-tables -fno-unwind-tables",
+             env.flags);
+    void *module = load(MECHANISM_MODULES "/preempt.c", flags, "bare.so");
+    const struct preempt_kernel *kernels = dlsym(module, "preempt_kernels");
+    open_worker(&w, module);
+    if (w.has_preemption) {
+        uint64_t expected = run(&w, &kernels[0], ROUNDS);
+        monitor_start(&monitor, &w);
+        disturb(&w, &kernels[0], expected, 0, 50);
+        monitor_stop(&monitor);
+        assert_int_equal(w.n_yields, 0);
+    }
+    bool is_skipped = !w.has_preemption;
+    flow_worker_close(&w);
+    dlclose(module);
+    if (is_skipped)
+        skip();
+}
+
+static void a_held_lock_denies_preemption(void **state)
+{
+    (void)state;
+    struct flow_worker w;
+    struct monitor monitor;
+    open_worker(&w, env.module);
+    if (!w.has_preemption) {
+        flow_worker_close(&w);
+        skip();
+    }
+    uint64_t deadline = molt_clock_ms() + DEADLINE_MS;
+    w.is_locked = true;
+    monitor_start(&monitor, &w);
+    while (count(&w, MOLT_PREEMPT_DENIED) < 50 && molt_clock_ms() < deadline)
+        run(&w, &env.kernels[0], ROUNDS);
+    monitor_stop(&monitor);
+    assert_true(count(&w, MOLT_PREEMPT_DENIED) >= 50);
+    assert_int_equal(count(&w, MOLT_PREEMPT_REDIRECTED), 0);
+    assert_int_equal(w.n_yields, 0);
+    flow_worker_close(&w);
+}
+
+/* ---- roots -------------------------------------------------------------------------------- */
+
+#define N_HELD 8
+static struct {
+    uint64_t first;
+    int stop;
+    unsigned n_found;
+} held;
+
+static unsigned MOLT_UNSANITIZED count_held(const struct flow_worker *w)
+{
+    unsigned found = 0;
+    const uintptr_t *high = (const uintptr_t *)(w->map + FLOW_WORKER_GUARD + FLOW_WORKER_STACK);
+    for (const volatile uintptr_t *at = w->fiber.sp; at < high; at++)
+        for (unsigned i = 0; i < N_HELD; i++)
+            if (*at == held.first + 8 * i)
+                found |= 1u << i;
+    return found;
+}
+
+static void look_for_held(struct flow_worker *w)
+{
+    held.n_found = count_held(w);
+    held.stop = 1;
+}
+
+static void a_scan_of_the_suspended_stack_finds_all_registers(void **state)
+{
+    (void)state;
+    struct flow_worker w;
+    struct monitor monitor;
+    open_worker(&w, env.module);
+    if (!w.has_preemption) {
+        flow_worker_close(&w);
+        skip();
+    }
+    w.on_yield = look_for_held;
+    monitor_start(&monitor, &w);
+    for (int i = 0; i < 50; i++) {
+        held.first = UINT64_C(0x00007a5b00000000) + (uint64_t)i * 4096;
+        held.stop = held.n_found = 0;
+        flow_worker_run(&w, (molt_flow_fn *)dlsym(env.module, "preempt_hold"),
+                        (const void *)~held.first, (const void *)&held.stop, NULL);
+        assert_int_equal(w.result, held.first);
+        if (held.n_found == 0x01) /* between the first instructions */
+            continue;
+        assert_int_equal(held.n_found, (1u << N_HELD) - 1);
+    }
+    monitor_stop(&monitor);
+    flow_worker_close(&w);
+}
+
+/* ---- activity -------------------------------------------------------------------------------- */
+
+struct other {
+    struct molt_preempt_thread thread;
+    int wake[2];
+    atomic_bool is_stopping;
+    bool is_reading;
+    sem_t ready;
+};
+
+static void *other_main(void *arg)
+{
+    struct other *o = arg;
+    char byte;
+    void *alt_stack = molt_port_alt_stack_open();
+    struct molt_error err;
+    assert_int_equal(molt_preempt_thread_init(&o->thread, &flow_worker_preempt_hooks, NULL, &err),
+                     0);
+    sem_post(&o->ready);
+    if (o->is_reading)
+        assert_int_equal(read(o->wake[0], &byte, 1), 1);
+    while (!atomic_load(&o->is_stopping))
+        ;
+    molt_preempt_thread_fini(&o->thread);
+    molt_port_alt_stack_close(alt_stack);
+    return NULL;
+}
+
+/* Until the thread is seen to be so, which takes it a moment. */
+static void expect_activity(const struct other *o, enum molt_preempt_activity expected)
+{
+    uint64_t deadline = molt_clock_ms() + DEADLINE_MS;
+    while (molt_preempt_activity(&o->thread) != expected)
+        assert_true(molt_clock_ms() < deadline);
+}
+
+static void a_blocked_thread_is_told_from_one_that_computes(void **state)
+{
+    (void)state;
+    struct other o = {.is_reading = true};
+    pthread_t thread;
+    assert_int_equal(pipe(o.wake), 0);
+    assert_int_equal(sem_init(&o.ready, 0, 0), 0);
+    assert_int_equal(pthread_create(&thread, NULL, other_main, &o), 0);
+    sem_wait(&o.ready);
+    expect_activity(&o, MOLT_PREEMPT_BLOCKED);
+    uint64_t before = molt_preempt_cpu_ns(&o.thread);
+    expect_activity(&o, MOLT_PREEMPT_BLOCKED);
+    assert_int_equal(molt_preempt_cpu_ns(&o.thread), before);
+    assert_int_equal(write(o.wake[1], "a", 1), 1);
+    expect_activity(&o, MOLT_PREEMPT_COMPUTES);
+    uint64_t deadline = molt_clock_ms() + DEADLINE_MS;
+    while (molt_preempt_cpu_ns(&o.thread) < before + 1000000)
+        assert_true(molt_clock_ms() < deadline);
+    atomic_store(&o.is_stopping, true);
+    pthread_join(thread, NULL);
+    sem_destroy(&o.ready);
+    close(o.wake[0]);
+    close(o.wake[1]);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(preempted_code_computes_what_it_computes_undisturbed),
+        cmocka_unit_test(code_without_frame_information_is_left_alone),
+        cmocka_unit_test(a_held_lock_denies_preemption),
+        cmocka_unit_test(a_scan_of_the_suspended_stack_finds_all_registers),
+        cmocka_unit_test(a_blocked_thread_is_told_from_one_that_computes),
+    };
+    if (argc != 3) {
+        fprintf(stderr, "usage: %s compiler flags\n", argv[0]);
+        return 2;
+    }
+    env.cc = argv[1];
+    env.flags = argv[2];
+    const char *needs = strstr(env.flags, "avx512") ? "avx512f"
+                        : strstr(env.flags, "avx2") ? "avx2"
+                                                    : "";
+    if ((strcmp(needs, "avx512f") == 0 && !__builtin_cpu_supports("avx512f")) ||
+        (strcmp(needs, "avx2") == 0 && !__builtin_cpu_supports("avx2"))) {
+        printf("skipped: this CPU has no %s\n", needs);
+        return 77;
+    }
+    printf("preempting code of %s %s\n", env.cc, env.flags);
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
