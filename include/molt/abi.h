@@ -61,6 +61,20 @@ struct molt_change {
     molt_any_fn fn;
 };
 
+/* Bounds of one process; 0: none. */
+enum molt_on_full {
+    MOLT_FULL_BLOCK = 0, /* a sender that is a process waits for room; others get MOLT_EBUSY */
+    MOLT_FULL_DROP = 1,  /* the message is dropped, and that is reported; senders get MOLT_ELIMIT */
+    MOLT_FULL_EXIT = 2,  /* the process ends with MOLT_ELIMIT */
+};
+struct molt_limits {
+    uint32_t mailbox;  /* messages that wait, at most 60,000 */
+    uint32_t on_full;  /* enum molt_on_full, of the mailbox */
+    uint64_t memory;   /* bytes of its blocks, mail included once it was taken up */
+    uint32_t is_fatal; /* 0: molt_new() gives NULL beyond it; 1: the process ends */
+    uint32_t reserved;
+};
+
 #define MOLT_HANDLERS_MAX 24
 #define MOLT_CHANGES_MAX 4
 
@@ -78,6 +92,12 @@ struct molt_server {
     molt_any_fn on_other;   /* int fn(S *, const char *type, void *message) */
     struct molt_change change[MOLT_CHANGES_MAX];
     struct molt_handler on[MOLT_HANDLERS_MAX];
+    molt_any_fn run;         /* int fn(S *): begins after init, see molt_upgrade_point() */
+    molt_any_fn on_continue; /* int fn(S *): see molt_continue() */
+    molt_any_fn on_config;   /* int fn(S *): the app's configuration has changed */
+    molt_any_fn on_exit;     /* int fn(S *, const struct molt_exit *): see molt_trap_exit() */
+    molt_any_fn on_down;     /* int fn(S *, const struct molt_down *): see molt_monitor() */
+    struct molt_limits limits;
 };
 
 /* A child of a supervisor. */

@@ -130,6 +130,40 @@ int molt_reply(const struct molt_from *from, void *reply);
 /* Answer a call with a negative code instead. */
 int molt_reply_error(const struct molt_from *from, int code);
 
+/* A request whose answer is fetched later. Plain data; may stand in the state,
+ * but is good only until the callback that made it returns. */
+struct molt_request {
+    molt_pid pid;
+    uint64_t ref;
+};
+
+/* Send @msg as molt_call() does, but go on; then wait for its answer, once. A
+ * process may have up to 16 open requests. Answers of requests that are never
+ * awaited are dropped when the callback returns. Process only. */
+int molt_call_async(const char *name, molt_pid pid, void *msg, struct molt_request *ret_request);
+#define molt_await(request, ret, timeout_ms)                                                       \
+    molt_await_typed((request), (void **)(ret), MOLT_TAG(**(ret)), (timeout_ms))
+int molt_await_typed(const struct molt_request *request, void **ret,
+                     const struct molt_type *const *tag, int timeout_ms);
+
+/* Inside a callback, wait for the first message of type **ret in the mailbox,
+ * whatever stands before it, at most @timeout_ms (< 0: for ever); the others
+ * stay as they are, in their order. With @is_match (may be NULL) for the first
+ * one that it says yes to; it must not block. On success *ret is the caller's to
+ * free. Calls can't be received. Process only. MOLT_ETIMEDOUT, MOLT_ELOCKED,
+ * MOLT_EKILLED. */
+#define molt_receive(ret, timeout_ms) molt_receive_if((ret), NULL, NULL, (timeout_ms))
+#define molt_receive_if(ret, is_match, user, timeout_ms)                                           \
+    molt_receive_typed((void **)(ret), MOLT_TAG(**(ret)), (is_match), (user), (timeout_ms))
+int molt_receive_typed(void **ret, const struct molt_type *const *tag,
+                       int (*is_match)(const void *msg, void *user), void *user, int timeout_ms);
+
+/* Send @msg (consumed also on failure) to @pid in @ms milliseconds. The timer's
+ * number goes to *ret_timer (may be NULL); it is never used twice. */
+int molt_send_after(unsigned ms, molt_pid pid, void *msg, uint64_t *ret_timer);
+/* 0 if the message will not be sent; MOLT_ENOENT if it was, or never will be. */
+int molt_cancel_timer(uint64_t timer);
+
 /* ---- processes --------------------------------------------------------- */
 
 /* Start a process of the server behaviour @server; @arg (a block or NULL,
@@ -138,14 +172,76 @@ int molt_reply_error(const struct molt_from *from, int code);
  * MOLT_EEXIST if taken. MOLT_ENOENT: no such server in this world. */
 int molt_spawn(const char *server, const char *name, void *arg, molt_pid *ret_pid);
 
+struct molt_spawn_options {
+    uint32_t size; /* sizeof(struct molt_spawn_options) */
+    uint32_t flags;
+    const char *name;      /* may be NULL */
+    uint64_t *ret_monitor; /* with MOLT_SPAWN_MONITOR */
+    enum molt_priority priority;
+    const struct molt_limits *limits; /* NULL: those of the server */
+};
+#define MOLT_SPAWN_LINK 1u    /* as molt_link(), without a gap */
+#define MOLT_SPAWN_MONITOR 2u /* as molt_monitor(), without a gap */
+#define MOLT_SPAWN_SPREAD 4u  /* on the workers in turn, not on the caller's */
+int molt_spawn_with(const char *server, void *arg, const struct molt_spawn_options *options,
+                    molt_pid *ret_pid);
+
 molt_pid molt_self(void); /* 0 outside a process */
 molt_pid molt_whereis(const char *name);
 int molt_register(const char *name, molt_pid pid);
 int molt_unregister(const char *name);
 
 /* Ask a process to end with @reason (a negative code, or 0 for normal). Its
- * blocking calls return MOLT_EKILLED; it ends when its callback returns. */
+ * blocking calls return MOLT_EKILLED; it ends when its callback returns. One
+ * that traps exits gets on_exit instead, unless the caller is its supervisor, or
+ * @reason is MOLT_EKILLED: that can't be trapped. */
 int molt_exit(molt_pid pid, int reason);
+
+/* Linked processes end together: when one ends with a reason other than 0, the
+ * other is asked to end with the same. Links have no direction and no number:
+ * linking twice is linking once. Linking to a process that is gone is as if it
+ * ended with MOLT_EDEAD right afterwards. Process only. */
+int molt_link(molt_pid pid);
+int molt_unlink(molt_pid pid);
+
+/* Whether the end of linked processes, and requests to end, reach the calling
+ * process as on_exit instead of ending it. MOLT_EINVAL: its server has no
+ * on_exit. Process only. */
+int molt_trap_exit(int is_on);
+struct molt_exit {
+    molt_pid pid; /* who ended, or who asked */
+    int reason;
+};
+
+/* Hear of the end of @pid by on_down, once, with this number; at once with
+ * MOLT_EDEAD if it is gone. After molt_demonitor() nothing comes any more, also
+ * if it was on its way. Process only. */
+int molt_monitor(molt_pid pid, uint64_t *ret_ref);
+int molt_demonitor(uint64_t ref);
+struct molt_down {
+    uint64_t ref;
+    molt_pid pid;
+    int reason;
+};
+
+/* Groups of processes by name, as in Erlang's pg. A process may be in any number
+ * of groups, and leaves them when it ends. Members are listed in the order in
+ * which they joined: stores at most @n, returns how many there are. */
+int molt_group_join(const char *group, molt_pid pid);
+int molt_group_leave(const char *group, molt_pid pid);
+int molt_group_members(const char *group, molt_pid *ret_pids, size_t n);
+
+/* Have on_continue called when this callback has returned, before anything
+ * else: to finish an init after the starter went on. Process only. */
+int molt_continue(void);
+
+/* In a function that runs long, and at any depth below the server's `run`: if a
+ * newer world is current, or an upgrade waits for this process, the function
+ * ends here and `run` begins again in the newest world, with the state, which was
+ * migrated if needed. Locals, and what only they lead to, are gone. Otherwise
+ * returns 0 within a few nanoseconds. MOLT_ELOCKED: a lock is held, nothing
+ * happens. MOLT_EINVAL: not below `run`. Process only. */
+int molt_upgrade_point(void);
 
 /* Sleep at least @ms. Process only: the worker runs others meanwhile.
  * MOLT_ELOCKED, MOLT_EKILLED. */
