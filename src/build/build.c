@@ -2,9 +2,11 @@
 /* SPDX-FileCopyrightText: The molt authors */
 #include "build/build.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +33,10 @@ void molt_builder_free(struct molt_builder *b)
     molt_toolchain_free(b->tools);
     molt_files_free(b->files);
     free(b->root);
+    if (b->temp)
+        molt_builder_clean(b);
     free(b->dir);
+    free(b->temp);
     free(b->sanitizer);
     free(b);
 }
@@ -45,11 +50,42 @@ int molt_builder_folders(struct molt_builder *b, struct molt_error *err)
         snprintf(path, sizeof(path), "%s/%s", b->dir, folders[i]);
         rc = molt_file_mkdirs(path, err);
     }
+    if (rc == 0)
+        rc = molt_file_mkdirs(b->temp, err);
     if (rc < 0)
         return rc;
     snprintf(path, sizeof(path), "%s/cache/exports.map", b->dir);
     rc = molt_file_update(path, exports_map, sizeof(exports_map) - 1, err);
     return rc < 0 ? rc : 0;
+}
+
+static void remove_files(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    if (!dir)
+        return;
+    for (const struct dirent *e; (e = readdir(dir));)
+        unlinkat(dirfd(dir), e->d_name, 0);
+    closedir(dir);
+    rmdir(folder);
+}
+
+void molt_builder_clean(const struct molt_builder *b)
+{
+    char folder[PATH_MAX];
+    snprintf(folder, sizeof(folder), "%s/tmp", b->dir);
+    DIR *dir = opendir(folder);
+    if (!dir)
+        return;
+    for (const struct dirent *e; (e = readdir(dir));) {
+        char path[PATH_MAX + NAME_MAX + 2];
+        long pid = strtol(e->d_name, NULL, 10);
+        if (pid <= 0 || (pid != getpid() && !(kill((pid_t)pid, 0) < 0 && errno == ESRCH)))
+            continue;
+        snprintf(path, sizeof(path), "%s/%s", folder, e->d_name);
+        remove_files(path);
+    }
+    closedir(dir);
 }
 
 static int open_tools(struct molt_builder *b, struct molt_error *err)
@@ -90,6 +126,7 @@ static int init(struct molt_builder *b, const char *root, const struct molt_buil
         return rc;
     b->is_dev = options && options->is_dev;
     b->jobs = options && options->jobs ? options->jobs : cores();
+    b->interrupt = options ? options->interrupt : NULL;
     b->root = strdup(b->project->root);
     b->files = molt_files_new();
     if (options && options->sanitizer && *options->sanitizer) {
@@ -98,7 +135,9 @@ static int init(struct molt_builder *b, const char *root, const struct molt_buil
     }
     if (asprintf(&b->dir, "%s/.molt", b->project->root) < 0)
         b->dir = NULL;
-    if (rc < 0 || !b->root || !b->files || !b->dir)
+    if (asprintf(&b->temp, "%s/.molt/tmp/%ld", b->project->root, (long)getpid()) < 0)
+        b->temp = NULL;
+    if (rc < 0 || !b->root || !b->files || !b->dir || !b->temp)
         return molt_error_set(err, MOLT_ENOMEM, "out of memory");
     rc = molt_share_find(&b->share, err);
     if (rc == 0)
@@ -107,8 +146,10 @@ static int init(struct molt_builder *b, const char *root, const struct molt_buil
         rc = open_tools(b, err);
     if (rc == 0)
         rc = check_sanitizer(b, err);
-    if (rc == 0)
+    if (rc == 0) {
+        molt_builder_clean(b);
         molt_state_load(b);
+    }
     return rc;
 }
 

@@ -21,6 +21,7 @@
 #include "code/meta.h"
 
 struct molt_builder;
+struct molt_interrupt; /* jobs.h */
 
 struct molt_diagnostic {
     char *file; /* NULL if unknown */
@@ -52,9 +53,10 @@ struct molt_build_result {
 };
 
 struct molt_build_options {
-    bool is_dev;           /* prefer speed: adds -O0 where cflags has no -O */
-    unsigned jobs;         /* 0: one per core */
-    const char *sanitizer; /* NULL, or "address,undefined" / "thread" */
+    bool is_dev;                            /* prefer speed: adds -O0 where cflags has no -O */
+    unsigned jobs;                          /* 0: one per core */
+    const char *sanitizer;                  /* NULL, or "address,undefined" / "thread" */
+    const struct molt_interrupt *interrupt; /* gives builds up; borrowed; NULL: nothing does */
 };
 
 int molt_builder_new(const char *root, const struct molt_build_options *options,
@@ -64,10 +66,17 @@ const struct molt_project *molt_builder_project(const struct molt_builder *build
 
 /* Build whatever is out of date. @changed: paths that were saved (n 0: check
  * everything). The result is the caller's; on failure the build before stays
- * what it was. */
+ * what it was. MOLT_ESTALE: interrupted, the same. */
 int molt_builder_run(struct molt_builder *builder, size_t n_changed, const char *const *changed,
                      struct molt_build_result **ret, struct molt_error *err);
 void molt_build_result_free(struct molt_build_result *result);
+
+/* Was @path read by the last builds? */
+bool molt_builder_reads(const struct molt_builder *builder, const char *path);
+/* Tell @fn the folders of the files that the last builds read, the system's
+ * left out; some more than once. */
+void molt_builder_each_folder(const struct molt_builder *builder,
+                              void (*fn)(void *user, const char *folder), void *user);
 
 /* Objects with the thunks of all exports of @metas that are not in @known
  * (names as by molt_meta_symbol_name()): assembled and linked into

@@ -51,9 +51,11 @@ struct molt_linked {
 struct molt_builder {
     char *root;
     char *dir;       /* <root>/.molt */
+    char *temp;      /* <dir>/tmp/<pid>: what isn't finished; nobody else's */
     char *sanitizer; /* NULL: none */
     bool is_dev;
     unsigned jobs;
+    const struct molt_interrupt *interrupt; /* NULL: none */
     struct molt_project *project;
     struct molt_share share;
     struct molt_toolchain *tools;
@@ -78,6 +80,9 @@ struct molt_run {
 
 /* Make the folders of .molt/ that may have been deleted. */
 int molt_builder_folders(struct molt_builder *builder, struct molt_error *err);
+/* Remove our folder of unfinished files, and those of builders that died: their
+ * compilers may live on, and write there. */
+void molt_builder_clean(const struct molt_builder *builder);
 
 void molt_header_free(void *header);
 void molt_unit_free(void *unit);

@@ -141,7 +141,8 @@ static int find_uses(struct check *c, const struct molt_args *link, struct molt_
     molt_job_init(&job);
     molt_args_copy(&job.argv, link);
     molt_args_add(&job.argv, c->run->builder->sanitizer ? "-Wl,--no-undefined" : "--no-undefined");
-    int rc = molt_jobs_run(&job, 1, 1, c->run->builder->root, c->run->err);
+    int rc =
+        molt_jobs_run(&job, 1, 1, c->run->builder->root, c->run->builder->interrupt, c->run->err);
     if (rc == 0)
         molt_text_diagnostics(job.err.data, out);
     molt_job_fini(&job);

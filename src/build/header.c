@@ -226,7 +226,7 @@ static int preprocessed(struct molt_run *run, struct pending *p, struct molt_fil
 static void probe_path(const struct molt_run *run, const struct pending *p, const char *ext,
                        char *path, size_t size)
 {
-    snprintf(path, size, "%s/obj/%s/molt-probe.%s", run->builder->dir, p->module->name, ext);
+    snprintf(path, size, "%s/%s-molt-probe.%s", run->builder->temp, p->module->name, ext);
 }
 
 static int write_probe(struct molt_run *run, const struct pending *p, const char *path)
@@ -240,11 +240,8 @@ static int write_probe(struct molt_run *run, const struct pending *p, const char
                         "static __typeof__(%s) *molt_anchor_%s __attribute__((used));\n",
                         f, f, f);
     }
-    char folder[4096];
-    snprintf(folder, sizeof(folder), "%s/obj/%s", run->builder->dir, p->module->name);
-    int rc = text.is_failed ? no_memory(run) : molt_file_mkdirs(folder, run->err);
-    if (rc == 0)
-        rc = molt_file_update(path, text.data, text.len, run->err);
+    int rc =
+        text.is_failed ? no_memory(run) : molt_file_update(path, text.data, text.len, run->err);
     molt_buf_fini(&text);
     return rc < 0 ? rc : 0;
 }
@@ -303,7 +300,8 @@ static int run_probes(struct molt_run *run, struct pending *all, size_t n)
         rc = add_probe(run, &all[i], &jobs[k++]);
     }
     if (rc == 0)
-        rc = molt_jobs_run(jobs, k, run->builder->jobs, run->builder->root, run->err);
+        rc = molt_jobs_run(jobs, k, run->builder->jobs, run->builder->root, run->builder->interrupt,
+                           run->err);
     k = 0;
     for (size_t i = 0; i < n; i++) {
         if (!all[i].needs_probe)
@@ -359,7 +357,8 @@ static int update(struct molt_run *run, struct pending *all, size_t n)
     for (size_t i = 0; i < n; i++)
         jobs[i] = all[i].job;
     struct molt_files_time since = molt_files_now();
-    int rc = molt_jobs_run(jobs, n, run->builder->jobs, run->builder->root, run->err);
+    int rc = molt_jobs_run(jobs, n, run->builder->jobs, run->builder->root, run->builder->interrupt,
+                           run->err);
     for (size_t i = 0; i < n; i++)
         all[i].job = jobs[i];
     free(jobs);

@@ -162,9 +162,9 @@ static int make(struct molt_builder *b, const struct list *list, char **ret_path
                 struct molt_error *err)
 {
     char source[4096], object[4096], image[4096];
-    snprintf(source, sizeof(source), "%s/obj/molt-interface.s", b->dir);
-    snprintf(object, sizeof(object), "%s/obj/molt-interface.o", b->dir);
-    snprintf(image, sizeof(image), "%s/obj/molt-interface.so", b->dir);
+    snprintf(source, sizeof(source), "%s/molt-interface.s", b->temp);
+    snprintf(object, sizeof(object), "%s/molt-interface.o", b->temp);
+    snprintf(image, sizeof(image), "%s/molt-interface.so", b->temp);
     struct molt_buf text = MOLT_BUF_INIT;
     molt_thunk_asm(&text, list->n, list->thunks);
     int rc =

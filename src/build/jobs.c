@@ -50,7 +50,11 @@ static int attr_init(posix_spawnattr_t *attr)
     int rc = posix_spawnattr_init(attr);
     if (rc)
         return rc;
-    posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    /* A group of its own: compilers are drivers, and what they start has to
+     * end with them. */
+    posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+                                       POSIX_SPAWN_SETPGROUP);
+    posix_spawnattr_setpgroup(attr, 0);
     posix_spawnattr_setsigmask(attr, &none);
     posix_spawnattr_setsigdefault(attr, &all);
     return 0;
@@ -150,20 +154,23 @@ static bool is_running(const struct molt_job *job)
     return job->fds[0] >= 0 || job->fds[1] >= 0;
 }
 
-/* Wait until something can be read from jobs [first, last); returns how many
- * of them ended. */
-static unsigned wait_some(struct molt_job *jobs, size_t first, size_t last, struct pollfd *polls)
+/* Wait until something can be read from the first @last jobs, or from
+ * @interrupt; returns how many of them ended. */
+static unsigned wait_some(struct molt_job *jobs, size_t last, struct pollfd *polls,
+                          const struct molt_interrupt *interrupt)
 {
     nfds_t n = 0;
-    for (size_t i = first; i < last; i++)
+    for (int k = 0; k < MOLT_INTERRUPT_FDS; k++)
+        polls[n++] = (struct pollfd){.fd = interrupt ? interrupt->fds[k] : -1, .events = POLLIN};
+    for (size_t i = 0; i < last; i++)
         for (int k = 0; k < 2; k++)
             if (jobs[i].fds[k] >= 0)
                 polls[n++] = (struct pollfd){.fd = jobs[i].fds[k], .events = POLLIN};
     if (poll(polls, n, -1) < 0)
         return 0;
     unsigned ended = 0;
-    n = 0;
-    for (size_t i = first; i < last; i++) {
+    n = MOLT_INTERRUPT_FDS;
+    for (size_t i = 0; i < last; i++) {
         bool was_running = is_running(&jobs[i]);
         for (int k = 0; k < 2; k++)
             if (jobs[i].fds[k] >= 0 && polls[n++].revents)
@@ -176,13 +183,28 @@ static unsigned wait_some(struct molt_job *jobs, size_t first, size_t last, stru
     return ended;
 }
 
+static bool is_due(const struct molt_interrupt *interrupt)
+{
+    struct pollfd p[MOLT_INTERRUPT_FDS];
+    for (int k = 0; interrupt && k < MOLT_INTERRUPT_FDS; k++)
+        p[k] = (struct pollfd){.fd = interrupt->fds[k], .events = POLLIN};
+    return interrupt && poll(p, MOLT_INTERRUPT_FDS, 0) > 0 && interrupt->is_due(interrupt->user);
+}
+
+static void kill_running(struct molt_job *jobs, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (is_running(&jobs[i]))
+            kill(-jobs[i].pid, SIGKILL);
+}
+
 int molt_jobs_run(struct molt_job *jobs, size_t n, unsigned parallel, const char *cwd,
-                  struct molt_error *err)
+                  const struct molt_interrupt *interrupt, struct molt_error *err)
 {
     if (!n)
         return 0;
     char **env = env_new();
-    struct pollfd *polls = calloc(n * 2, sizeof(*polls));
+    struct pollfd *polls = calloc(n * 2 + MOLT_INTERRUPT_FDS, sizeof(*polls));
     int rc = env && polls ? 0 : molt_error_set(err, MOLT_ENOMEM, "out of memory");
     size_t next = 0;
     unsigned running = 0;
@@ -192,11 +214,15 @@ int molt_jobs_run(struct molt_job *jobs, size_t n, unsigned parallel, const char
             running += rc == 0;
             next += rc == 0;
         } else {
-            running -= wait_some(jobs, 0, next, polls);
+            running -= wait_some(jobs, next, polls, interrupt);
+        }
+        if (rc == 0 && is_due(interrupt)) {
+            rc = molt_error_set(err, MOLT_ESTALE, "interrupted");
+            kill_running(jobs, next);
         }
     }
     while (running)
-        running -= wait_some(jobs, 0, next, polls);
+        running -= wait_some(jobs, next, polls, NULL);
     for (size_t i = 0; rc == 0 && i < n; i++)
         if (jobs[i].out.is_failed || jobs[i].err.is_failed)
             rc = molt_error_set(err, MOLT_ENOMEM, "out of memory while running %s",
@@ -212,7 +238,7 @@ int molt_job_output(const struct molt_args *argv, const char *cwd, char **ret_ou
     struct molt_job job;
     molt_job_init(&job);
     molt_args_copy(&job.argv, argv);
-    int rc = molt_jobs_run(&job, 1, 1, cwd, err);
+    int rc = molt_jobs_run(&job, 1, 1, cwd, NULL, err);
     if (rc == 0 && job.status != 0)
         rc = molt_error_set(err, MOLT_EIO, "%s failed: %.*s", argv->v[0], (int)job.err.len,
                             job.err.data);

@@ -11,6 +11,7 @@
 #ifndef MOLT_BUILD_JOBS_H
 #define MOLT_BUILD_JOBS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -32,11 +33,21 @@ struct molt_job {
 void molt_job_init(struct molt_job *job);
 void molt_job_fini(struct molt_job *job);
 
+#define MOLT_INTERRUPT_FDS 2
+
+/* A reason to give up: asked whenever one of @fds (< 0: none) can be read. */
+struct molt_interrupt {
+    int fds[MOLT_INTERRUPT_FDS];
+    bool (*is_due)(void *user); /* has to read from a descriptor that it ignores */
+    void *user;
+};
+
 /* Run all of @jobs in folder @cwd, at most @parallel at a time, and wait for
  * them. 0 also when some failed (see status); MOLT_EIO when one could not be
- * started: @err says which program is missing. */
+ * started: @err says which program is missing. MOLT_ESTALE: @interrupt (may be
+ * NULL) was due; those that ran were killed, with what they had started. */
 int molt_jobs_run(struct molt_job *jobs, size_t n, unsigned parallel, const char *cwd,
-                  struct molt_error *err);
+                  const struct molt_interrupt *interrupt, struct molt_error *err);
 
 /* One command; its stdout goes to @ret_out, without the newline at the end.
  * MOLT_EIO if it could not run or failed. */

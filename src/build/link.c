@@ -138,8 +138,10 @@ static int make_key(struct molt_run *run, const struct work *w, uint8_t key[MOLT
 {
     struct molt_buf text = MOLT_BUF_INIT, sources = MOLT_BUF_INIT;
     molt_buf_add(&text, run->builder->tools->id, MOLT_SHA256_BYTES);
+    const char *temp = molt_run_relative(run, w->temp);
     for (size_t i = 0; i < w->job.argv.n; i++)
-        molt_buf_str(&text, w->job.argv.v[i]);
+        if (strcmp(w->job.argv.v[i], temp) != 0)
+            molt_buf_str(&text, w->job.argv.v[i]);
     for (size_t i = 0; i < w->objects.n; i++) {
         const struct molt_unit *u = molt_strmap_get(&run->builder->units, w->objects.v[i]);
         molt_buf_str(&sources, w->objects.v[i]);
@@ -351,8 +353,7 @@ static int prepare(struct molt_run *run, struct work *w, const struct molt_proje
     w->module = module;
     molt_job_init(&w->job);
     w->fresh = calloc(1, sizeof(*w->fresh));
-    if (!w->fresh ||
-        asprintf(&w->temp, "%s/obj/%s/molt-image.so", run->builder->dir, module->name) < 0) {
+    if (!w->fresh || asprintf(&w->temp, "%s/%s-image.so", run->builder->temp, module->name) < 0) {
         w->temp = NULL;
         return no_memory(run);
     }
@@ -380,7 +381,8 @@ static int run_links(struct molt_run *run, struct work *all, size_t n)
         if (all[i].needs_link)
             jobs[k++] = all[i].job;
     uint64_t start = molt_clock_ns();
-    int rc = molt_jobs_run(jobs, k, run->builder->jobs, run->builder->root, run->err);
+    int rc = molt_jobs_run(jobs, k, run->builder->jobs, run->builder->root, run->builder->interrupt,
+                           run->err);
     run->result->link_ns = molt_clock_ns() - start;
     k = 0;
     for (size_t i = 0; i < n; i++)

@@ -33,6 +33,7 @@ struct work {
     const char *source; /* absolute; NULL: the descriptor */
     char *stem;         /* <dir>/obj/<module>/<name>, without extension */
     char *object;
+    char *temp; /* <temp>/<module>-<name>: what the compiler writes, without extension */
     struct molt_args flags;
     bool *imports;  /* by index into run->modules: compiled with these */
     bool *previous; /* those of the record */
@@ -78,6 +79,12 @@ static char *with_ext(const struct work *w, const char *ext)
 {
     char *out = NULL;
     return asprintf(&out, "%s.%s", w->stem, ext) < 0 ? NULL : out;
+}
+
+static char *temp_with_ext(const struct work *w, const char *ext)
+{
+    char *out = NULL;
+    return asprintf(&out, "%s.%s", w->temp, ext) < 0 ? NULL : out;
 }
 
 /* ---- the text -------------------------------------------------------------- */
@@ -296,11 +303,11 @@ static int make_job(struct molt_run *run, struct work *w)
     const char *stem = molt_run_relative(run, w->stem);
     molt_args_add(&w->job.argv, "-MD");
     molt_args_add(&w->job.argv, "-MF");
-    molt_args_addf(&w->job.argv, "%s.d", stem);
+    molt_args_addf(&w->job.argv, "%s.d", molt_run_relative(run, w->temp));
     molt_args_add(&w->job.argv, "-c");
     molt_args_addf(&w->job.argv, "%s.tu.c", stem);
     molt_args_add(&w->job.argv, "-o");
-    molt_args_addf(&w->job.argv, "%s.tmp.o", stem);
+    molt_args_addf(&w->job.argv, "%s.o", molt_run_relative(run, w->temp));
     return w->job.argv.is_failed ? no_memory(run) : 0;
 }
 
@@ -329,7 +336,7 @@ static int take_deps(struct molt_run *run, const struct work *w, const char *tex
  * must survive it. */
 static int publish_object(struct molt_run *run, const struct work *w)
 {
-    char *temp = with_ext(w, "tmp.o");
+    char *temp = temp_with_ext(w, "o");
     if (!temp)
         return no_memory(run);
     int rc = 0;
@@ -346,7 +353,7 @@ static int compiled(struct molt_run *run, struct work *w, struct molt_files_time
 {
     struct molt_unit *u = w->unit;
     struct molt_buf text = MOLT_BUF_INIT;
-    char *path = with_ext(w, "d");
+    char *path = temp_with_ext(w, "d");
     int rc = path ? molt_file_read(path, &text, run->err) : no_memory(run);
     free(path);
     molt_args_reset(&u->deps);
@@ -389,7 +396,7 @@ static int not_compiled(struct molt_run *run, struct work *w, enum outcome *ret)
     molt_args_add(&job.argv, "-w");
     molt_args_add(&job.argv, "-M");
     molt_args_addf(&job.argv, "%s.tu.c", molt_run_relative(run, w->stem));
-    int rc = molt_jobs_run(&job, 1, 1, run->builder->root, run->err);
+    int rc = molt_jobs_run(&job, 1, 1, run->builder->root, run->builder->interrupt, run->err);
     struct molt_args deps = MOLT_ARGS_INIT;
     if (rc == 0 && job.status == 0)
         rc = take_deps(run, w, job.out.data, &deps);
@@ -449,7 +456,8 @@ static int attempt(struct molt_run *run, struct work **todo, size_t *n, bool is_
         jobs[i] = todo[i]->job;
     struct molt_files_time since = molt_files_now();
     if (rc == 0)
-        rc = molt_jobs_run(jobs, *n, run->builder->jobs, run->builder->root, run->err);
+        rc = molt_jobs_run(jobs, *n, run->builder->jobs, run->builder->root,
+                           run->builder->interrupt, run->err);
     for (size_t i = 0; i < *n; i++)
         todo[i]->job = jobs[i];
     free(jobs);
@@ -470,6 +478,7 @@ static void work_free(struct work *w)
 {
     free(w->stem);
     free(w->object);
+    free(w->temp);
     free(w->imports);
     free(w->previous);
     molt_args_fini(&w->flags);
@@ -503,11 +512,14 @@ static int work_new(struct molt_run *run, const struct molt_project_module *modu
     molt_job_init(&w->job);
     w->stem = stem_of(run, module, source);
     w->object = object_of(run, module, source);
+    if (!w->stem || asprintf(&w->temp, "%s/%s-%s", run->builder->temp, module->name,
+                             strrchr(w->stem, '/') + 1) < 0)
+        w->temp = NULL;
     w->imports = calloc(run->n_modules + 1, sizeof(*w->imports));
     w->previous = calloc(run->n_modules + 1, sizeof(*w->previous));
     w->unit = calloc(1, sizeof(*w->unit));
     *ret = w;
-    if (!w->stem || !w->object || !w->imports || !w->previous || !w->unit)
+    if (!w->stem || !w->object || !w->temp || !w->imports || !w->previous || !w->unit)
         return no_memory(run);
     return work_flags(run, w);
 }

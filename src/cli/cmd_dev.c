@@ -1,88 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The molt authors */
 /* molt dev: build, run, and bring in each save. */
-#include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
 #include "build/build.h"
-#include "build/watch.h"
+#include "build/jobs.h"
 #include "cli/commands.h"
 #include "cli/project_root.h"
 #include "cli/report.h"
+#include "cli/saves.h"
 #include "cli/session.h"
 
-#define SETTLE_MS 2 /* saves that come this close together are one change */
-#define SETTLES_MAX 25
-#define OUTDATED_MAX 5
+#define OUTDATED_SAY 5 /* builds given up in a row, until that is told */
 
 struct dev {
     struct molt_out out;
     char *root;
     struct molt_builder *builder;
+    struct molt_interrupt interrupt; /* of the builder */
     struct molt_session *session;
-    struct molt_watch *watch;
-    int conf_fd; /* inotify of the project's own folder */
-    size_t n_changed;
-    char **changed;      /* saved since the last build */
-    bool must_check_all; /* events were lost, or folders appeared */
+    struct molt_saves *saves;
+    unsigned n_outdated; /* builds given up in a row */
     size_t n_extras;
     char **extras; /* modules that came by `molt load` */
 };
-
-/* ---- what was saved ----------------------------------------------------------------------- */
-
-static void forget_changes(struct dev *dev)
-{
-    for (size_t i = 0; i < dev->n_changed; i++)
-        free(dev->changed[i]);
-    free(dev->changed);
-    dev->changed = NULL;
-    dev->n_changed = 0;
-    dev->must_check_all = false;
-}
-
-static void add_change(struct dev *dev, const char *path)
-{
-    for (size_t i = 0; i < dev->n_changed; i++)
-        if (strcmp(dev->changed[i], path) == 0)
-            return;
-    char **grown = realloc(dev->changed, (dev->n_changed + 1) * sizeof(*grown));
-    char *copy = strdup(path);
-    if (grown)
-        dev->changed = grown;
-    if (!grown || !copy) {
-        free(copy);
-        dev->must_check_all = true;
-        return;
-    }
-    dev->changed[dev->n_changed++] = copy;
-}
-
-static void read_changes(struct dev *dev)
-{
-    const char *const *paths;
-    int n = molt_watch_read(dev->watch, &paths);
-    if (n < 0)
-        dev->must_check_all = true;
-    for (int i = 0; i < n; i++)
-        add_change(dev, paths[i]);
-}
-
-/* Editors write several files, checkouts many: take what comes at once as one. */
-static void settle(struct dev *dev)
-{
-    struct pollfd p = {.fd = molt_watch_fd(dev->watch), .events = POLLIN};
-    read_changes(dev);
-    for (int i = 0; i < SETTLES_MAX && poll(&p, 1, SETTLE_MS) > 0; i++)
-        read_changes(dev);
-}
 
 /* ---- building ------------------------------------------------------------------------------- */
 
@@ -133,65 +77,114 @@ static int apply_built(struct dev *dev, const struct molt_build_result *built, u
     return molt_session_apply(dev->session, set, built, start_ns);
 }
 
-/* Something was saved while the build ran. A build may have read a file that
- * was being written, truncated or half there, and it is out of date anyway. */
-static bool is_outdated(struct dev *dev)
+/* Ends a build early: what it makes is not what was saved, or isn't wanted any
+ * more. */
+static bool is_interrupted(void *user)
 {
-    struct pollfd p = {.fd = molt_watch_fd(dev->watch), .events = POLLIN};
-    if (poll(&p, 1, 0) > 0)
-        settle(dev);
-    return dev->n_changed || dev->must_check_all;
+    struct dev *dev = user;
+    return molt_saves_is_outdated(dev->saves) || molt_session_is_stopping(dev->session);
 }
 
-/* Build what was saved, and again as long as more is saved meanwhile, which is
- * given up after some rounds so that a stream of saves can't hold all back. */
+/* A build that was overtaken by another save may have read some files before
+ * and some after it: nothing of it is used. */
+static void give_up(struct dev *dev)
+{
+    molt_saves_put_back(dev->saves);
+    if (++dev->n_outdated == OUTDATED_SAY)
+        molt_out_line(&dev->out, MOLT_TONE_DIM, "waiting",
+                      "files are saved faster than they are built: waiting for a pause");
+}
+
+/* What a running app reads only when it starts. */
+static bool is_for_start(const char *key)
+{
+    return strcmp(key, "start") == 0 || strcmp(key, "name") == 0 || strcmp(key, "dev.port") == 0 ||
+           strncmp(key, "http.", 5) == 0;
+}
+
+static bool is_same(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+/* Which settings of molt.conf differ from those that the app runs with. */
+static void show_conf(struct dev *dev, const struct molt_set *before)
+{
+    const struct molt_project *now = molt_builder_project(dev->builder);
+    struct molt_buf late = MOLT_BUF_INIT, live = MOLT_BUF_INIT;
+    for (size_t i = 0; i < now->n_config; i++) {
+        const char *key = now->config_keys[i];
+        struct molt_buf *out = is_for_start(key) ? &late : &live;
+        if (!is_same(molt_set_config(before, key), now->config_values[i]))
+            molt_buf_printf(out, "%s%s", out->len ? ", " : "", key);
+    }
+    for (size_t i = 0; i < before->n_config; i++)
+        if (!molt_project_config(now, before->config_keys[i]))
+            molt_buf_printf(&late, "%s%s", late.len ? ", " : "", before->config_keys[i]);
+    if (live.len && !live.is_failed)
+        molt_out_line(&dev->out, MOLT_TONE_PLAIN, "config", "molt.conf: %s changed, and holds now",
+                      live.data);
+    if (late.len && !late.is_failed)
+        molt_out_line(&dev->out, MOLT_TONE_BAD, "config",
+                      "molt.conf: %s changed: restart `molt dev` to have it take effect",
+                      late.data);
+    molt_buf_fini(&late);
+    molt_buf_fini(&live);
+}
+
+static int show_result(struct dev *dev, const struct molt_build_result *built)
+{
+    if (built->code < 0) {
+        show_failure(dev, built);
+        return built->code;
+    }
+    show_warnings(dev, built);
+    if (molt_saves_has_conf(dev->saves) && molt_agent_good_set(molt_session_agent(dev->session)))
+        show_conf(dev, molt_agent_good_set(molt_session_agent(dev->session)));
+    return apply_built(dev, built, molt_saves_since(dev->saves));
+}
+
+/* Returns what the builder does; MOLT_ESTALE if more was saved meanwhile. */
 static int run_builder(struct dev *dev, struct molt_build_result **ret, struct molt_error *err)
 {
-    int rc;
-    *ret = NULL;
-    for (int i = 0;; i++) {
-        size_t n = dev->must_check_all ? 0 : dev->n_changed;
-        rc = molt_builder_run(dev->builder, n, (const char *const *)dev->changed, ret, err);
-        forget_changes(dev);
-        if (i == OUTDATED_MAX || molt_session_is_stopping(dev->session) || !is_outdated(dev))
-            return rc;
-        molt_build_result_free(*ret);
-        *ret = NULL;
-    }
+    size_t n;
+    const char *const *changed;
+    molt_saves_begin(dev->saves, &n, &changed);
+    molt_out_progress(&dev->out, "building ...");
+    int rc = molt_builder_run(dev->builder, n, changed, ret, err);
+    molt_out_progress(&dev->out, "");
+    return molt_saves_is_outdated(dev->saves) ? MOLT_ESTALE : rc;
 }
 
-static void build(struct dev *dev, uint64_t start_ns)
+static void build(struct dev *dev)
 {
     struct molt_build_result *built = NULL;
     struct molt_error err = {0};
-    molt_out_progress(&dev->out, "building ...");
     int rc = run_builder(dev, &built, &err);
-    molt_out_progress(&dev->out, "");
     if (molt_session_is_stopping(dev->session)) {
         molt_build_result_free(built);
         return;
     }
-    if (rc < 0) {
-        molt_session_problem(dev->session, "build failed",
-                             *err.text ? err.text : molt_error_text(rc));
+    if (rc == MOLT_ESTALE) {
+        molt_build_result_free(built);
+        give_up(dev);
         return;
     }
-    if (built->code < 0) {
-        show_failure(dev, built);
-    } else {
-        show_warnings(dev, built);
-        apply_built(dev, built, start_ns);
-    }
+    dev->n_outdated = 0;
+    if (rc < 0)
+        molt_session_problem(dev->session, "build failed",
+                             *err.text ? err.text : molt_error_text(rc));
+    else
+        show_result(dev, built);
+    molt_saves_end(dev->saves, rc == 0 && built->code == 0);
     molt_build_result_free(built);
 }
 
 static void on_save(void *user)
 {
     struct dev *dev = user;
-    uint64_t start_ns = molt_clock_ns();
-    settle(dev);
-    if (dev->n_changed || dev->must_check_all)
-        build(dev, start_ns);
+    if (molt_saves_are_due(dev->saves))
+        build(dev);
 }
 
 /* ---- molt load ---------------------------------------------------------------------------------
@@ -278,65 +271,20 @@ static int load(void *user, const char *file, char **ret_text, struct molt_error
     return rc;
 }
 
-/* ---- watching
- * ------------------------------------------------------------------------------------- */
-
-/* molt.conf decides what a host is started with; src/ or include/ may appear. */
-static void on_root_event(void *user)
-{
-    struct dev *dev = user;
-    union {
-        char bytes[4096];
-        struct inotify_event align;
-    } buf;
-    bool is_conf = false, is_folder = false;
-    ssize_t n;
-    while ((n = read(dev->conf_fd, buf.bytes, sizeof(buf.bytes))) > 0) {
-        for (ssize_t at = 0; at < n;) {
-            const struct inotify_event *e = (const void *)(buf.bytes + at);
-            is_conf |= e->len && strcmp(e->name, "molt.conf") == 0;
-            is_folder |= e->len && (strcmp(e->name, "src") == 0 || strcmp(e->name, "include") == 0);
-            at += (ssize_t)(sizeof(*e) + e->len);
-        }
-    }
-    if (is_conf)
-        molt_out_line(&dev->out, MOLT_TONE_BAD, "config",
-                      "molt.conf changed: restart `molt dev` to have it take effect");
-    if (is_folder)
-        molt_out_line(&dev->out, MOLT_TONE_BAD, "config",
-                      "a source folder appeared: restart `molt dev` to have it watched");
-}
-
-static int watch_below(struct dev *dev, const char *name, struct molt_error *err)
-{
-    struct molt_buf path = MOLT_BUF_INIT;
-    struct stat st;
-    molt_buf_printf(&path, "%s/%s", dev->root, name);
-    int rc = path.is_failed ? MOLT_ENOMEM : 0;
-    if (rc == 0 && stat(path.data, &st) == 0)
-        rc = molt_watch_add(dev->watch, path.data, err);
-    molt_buf_fini(&path);
-    return rc;
-}
+/* ---- watching ------------------------------------------------------------------- */
 
 static int start_watching(struct dev *dev, struct molt_error *err)
 {
-    int rc = molt_watch_new(&dev->watch, err);
-    if (rc == 0)
-        rc = watch_below(dev, "src", err);
-    if (rc == 0)
-        rc = watch_below(dev, "include", err);
+    int rc = molt_saves_new(dev->root, dev->builder, &dev->saves, err);
     if (rc < 0)
         return rc;
-    dev->conf_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    if (dev->conf_fd < 0 ||
-        inotify_add_watch(dev->conf_fd, dev->root,
-                          IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_ONLYDIR) < 0)
-        return molt_error_set(err, MOLT_EIO, "%s: %s", dev->root, strerror(errno));
-    molt_session_add_source(dev->session,
-                            &(struct molt_session_source){molt_watch_fd(dev->watch), on_save, dev});
-    molt_session_add_source(dev->session,
-                            &(struct molt_session_source){dev->conf_fd, on_root_event, dev});
+    int fds[] = {molt_saves_fd(dev->saves), molt_saves_timer_fd(dev->saves)};
+    for (size_t i = 0; i < 2; i++)
+        molt_session_add_source(dev->session, &(struct molt_session_source){fds[i], on_save, dev});
+    dev->interrupt = (struct molt_interrupt){.fds = {fds[0], molt_session_signal_fd(dev->session)},
+                                             .is_due = is_interrupted,
+                                             .user = dev};
+    molt_saves_all(dev->saves);
     return 0;
 }
 
@@ -366,6 +314,7 @@ static int open_dev(struct dev *dev, const struct molt_cli_args *args, struct mo
         return rc;
     struct molt_build_options build_options = {.is_dev = true,
                                                .jobs = (unsigned)jobs,
+                                               .interrupt = &dev->interrupt,
                                                .sanitizer = MOLT_DEFAULT_SANITIZER};
     rc = molt_builder_new(dev->root, &build_options, &dev->builder, err);
     if (rc < 0)
@@ -384,20 +333,17 @@ static int open_dev(struct dev *dev, const struct molt_cli_args *args, struct mo
 
 static void close_dev(struct dev *dev)
 {
-    forget_changes(dev);
     for (size_t i = 0; i < dev->n_extras; i++)
         free(dev->extras[i]);
     free(dev->extras);
-    molt_watch_free(dev->watch);
-    if (dev->conf_fd >= 0)
-        close(dev->conf_fd);
+    molt_saves_free(dev->saves);
     molt_builder_free(dev->builder);
     free(dev->root);
 }
 
 static int run(const struct molt_cli_args *args)
 {
-    struct dev dev = {.conf_fd = -1};
+    struct dev dev = {.interrupt = {.fds = {-1, -1}}};
     struct molt_error err = {0};
     molt_out_init(&dev.out, args);
     int rc = open_dev(&dev, args, &err), code;
@@ -406,7 +352,7 @@ static int run(const struct molt_cli_args *args)
         molt_session_end(dev.session);
     } else {
         open_page(&dev);
-        build(&dev, molt_clock_ns());
+        on_save(&dev);
         molt_session_loop(dev.session);
         code = molt_session_end(dev.session);
     }

@@ -84,6 +84,12 @@ bool molt_session_is_stopping(struct molt_session *session)
     return session->is_stopping || poll(&p, 1, 0) > 0;
 }
 
+int molt_session_signal_fd(const struct molt_session *session)
+{
+    (void)session;
+    return signal_fd;
+}
+
 /* ---- what is told ------------------------------------------------------------------------ */
 
 static void keep(char **at, const char *text)

@@ -67,5 +67,7 @@ const char *molt_session_last_problem(const struct molt_session *session); /* ""
 void molt_session_loop(struct molt_session *session);
 /* A signal came: what takes long should end. */
 bool molt_session_is_stopping(struct molt_session *session);
+/* Readable then; for poll only. */
+int molt_session_signal_fd(const struct molt_session *session);
 
 #endif

@@ -87,9 +87,70 @@ static void a_half_written_file_is_not_reported(void **state)
     assert_true(fd >= 0);
     assert_int_equal(write(fd, "ha", 2), 2);
     expect_none(f);
+    assert_true(molt_watch_is_writing(f->watch));
+    assert_true(molt_watch_unsettled(f->watch) > 100);
     assert_int_equal(write(fd, "lf", 2), 2);
     close(fd);
     expect_one(f, "src/a.c");
+    assert_false(molt_watch_is_writing(f->watch));
+    assert_true(molt_watch_unsettled(f->watch) <= 2);
+}
+
+static void a_file_that_was_moved_aside_is_waited_for(void **state)
+{
+    struct watch_fixture *f = *state;
+    move(f, "src/a.c", "src/a.c~");
+    expect_one(f, "src/a.c");
+    assert_true(molt_watch_unsettled(f->watch) > 10);
+    put(&f->base, "src/a.c", "2");
+    expect_one(f, "src/a.c");
+    assert_true(molt_watch_unsettled(f->watch) <= 2);
+}
+
+static void a_file_that_got_another_name_is_not_waited_for(void **state)
+{
+    struct watch_fixture *f = *state;
+    const char *const *paths;
+    move(f, "src/a.c", "src/b.c");
+    assert_int_equal(touched(f, &paths), 2);
+    assert_true(molt_watch_unsettled(f->watch) <= 2);
+}
+
+static bool is_c(void *user, const char *path)
+{
+    (void)user;
+    return strcmp(path + strlen(path) - 2, ".c") == 0;
+}
+
+static void a_filter_leaves_out_files_and_no_folders(void **state)
+{
+    struct watch_fixture *f = *state;
+    molt_watch_filter(f->watch, is_c, NULL);
+    put(&f->base, "src/notes", "1");
+    expect_none(f);
+    assert_false(molt_watch_is_writing(f->watch));
+    put(&f->base, "src/deep/b.c", "1");
+    put(&f->base, "src/deep/notes", "1");
+    expect_one(f, "src/deep/b.c");
+}
+
+static void a_folder_of_files_is_watched_flat(void **state)
+{
+    struct watch_fixture *f = *state;
+    char folder[64], path[512];
+    make_folder(folder);
+    assert_int_equal(molt_watch_add_files(f->watch, folder, &f->base.err), 0);
+    assert_int_equal(molt_watch_add_files(f->watch, "/no/such/folder", &f->base.err), 0);
+    put_in(folder, "x.h", "1");
+    const char *const *paths;
+    assert_int_equal(touched(f, &paths), 1);
+    snprintf(path, sizeof(path), "%s/x.h", folder);
+    assert_string_equal(paths[0], path);
+    put_in(folder, "sub/x.h", "1");
+    assert_int_equal(touched(f, &paths), 1); /* the folder, not what is in it */
+    put_in(folder, "sub/x.h", "2");
+    expect_none(f);
+    remove_tree(folder);
 }
 
 static void an_editor_that_renames_over_is_one_path(void **state)
@@ -203,6 +264,10 @@ int main(void)
         TEST(a_moved_folder_has_its_new_name),
         TEST(links_are_reported),
         TEST(a_missing_folder_is_an_error),
+        TEST(a_file_that_was_moved_aside_is_waited_for),
+        TEST(a_file_that_got_another_name_is_not_waited_for),
+        TEST(a_filter_leaves_out_files_and_no_folders),
+        TEST(a_folder_of_files_is_watched_flat),
         TEST(lost_events_are_said_and_recovered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
