@@ -2,6 +2,8 @@
 # SPDX-FileCopyrightText: The molt authors
 # Compiler options of all targets, and the sanitizer and hostile switches.
 
+include(CheckCCompilerFlag)
+
 set(MOLT_SANITIZER "" CACHE STRING "address,undefined or thread")
 option(MOLT_HOSTILE "Tiny tables and swaps at every chance" OFF)
 option(MOLT_WERROR "Warnings are errors" OFF)
@@ -9,7 +11,14 @@ option(MOLT_WERROR "Warnings are errors" OFF)
 add_compile_options(
     -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition
     -Wundef -Wformat=2 -Wvla -Wwrite-strings -Wimplicit-fallthrough -Wcast-qual
-    -fno-omit-frame-pointer -fstack-clash-protection)
+    -fno-omit-frame-pointer)
+check_c_compiler_flag(-fstack-clash-protection MOLT_HAS_STACK_CLASH_PROTECTION)
+if(MOLT_HAS_STACK_CLASH_PROTECTION)
+    add_compile_options(-fstack-clash-protection)
+endif()
+if(CMAKE_SYSTEM_PROCESSOR STREQUAL aarch64) # see src/port/aarch64/module_flags.c
+    add_compile_options(-mbranch-protection=none)
+endif()
 add_compile_definitions(_GNU_SOURCE)
 if(MOLT_WERROR)
     add_compile_options(-Werror)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "build/builder.h"
+#include "port/module_flags.h"
 
 void molt_header_free(void *header)
 {
@@ -100,14 +101,16 @@ static void needed_flags(const struct molt_builder *b, struct molt_args *out)
 {
     static const char *const common[] = {"-g", "-gz=none", "-gno-split-dwarf", "-fno-lto", "-fPIC",
                                          "-fno-plt", "-fvisibility=default",
-                                         "-ftls-model=global-dynamic", "-fstack-clash-protection",
-                                         "-fno-common", "-fdiagnostics-color=never",
+                                         "-ftls-model=global-dynamic", "-fno-common",
+                                         "-fdiagnostics-color=never",
                                          /* C17 has none of these; what they are about crashes */
                                          "-Werror=implicit-function-declaration",
                                          "-Werror=implicit-int", "-Werror=int-conversion",
                                          "-Werror=incompatible-pointer-types"};
     for (size_t i = 0; i < sizeof(common) / sizeof(*common); i++)
         molt_args_add(out, common[i]);
+    for (const char *const *flag = molt_port_module_flags(b->tools->is_clang); *flag; flag++)
+        molt_args_add(out, *flag);
     if (!b->tools->is_clang) {
         molt_args_add(out, "-fno-semantic-interposition");
         molt_args_add(out, "-fno-ipa-icf");
