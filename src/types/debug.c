@@ -135,15 +135,31 @@ const struct molt_debug_fn *molt_debug_fn_at(const struct molt_debug *d, uint64_
     return lo < d->n_fns && d->fns[lo].addr == addr ? &d->fns[lo] : NULL;
 }
 
+/* What a compiler moved to the front of a block belongs to no line, which is
+ * line 0 (DWARF 5, 6.2.2): then it is the line of what comes next. */
+#define NO_LINE_BYTES 64
+
+static const char *line_at(Dwarf_Die *unit, uint64_t addr, int *ret_number)
+{
+    const char *file = NULL;
+    *ret_number = 0;
+    for (uint64_t at = addr; *ret_number == 0 && at < addr + NO_LINE_BYTES; at += 4) {
+        Dwarf_Line *line = dwarf_getsrc_die(unit, at);
+        file = line ? dwarf_linesrc(line, NULL, NULL) : NULL;
+        if (!file || dwarf_lineno(line, ret_number) != 0)
+            return NULL;
+    }
+    return file;
+}
+
 bool molt_debug_code_place(struct molt_debug *d, uint64_t addr, char *buf, size_t size)
 {
     for (size_t i = 0; i < d->n_units; i++) {
         if (dwarf_haspc(&d->units[i].die, addr) <= 0)
             continue;
-        Dwarf_Line *line = dwarf_getsrc_die(&d->units[i].die, addr);
-        int number = 0;
-        const char *file = line ? dwarf_linesrc(line, NULL, NULL) : NULL;
-        if (!file || dwarf_lineno(line, &number) != 0)
+        int number;
+        const char *file = line_at(&d->units[i].die, addr, &number);
+        if (!file)
             return false;
         const struct molt_source *source = molt_debug_source_named(d, &d->units[i], file);
         snprintf(buf, size, "%s:%d", source ? source->text : file, number);

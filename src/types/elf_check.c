@@ -145,10 +145,14 @@ static int check_tags(const struct molt_elf *elf, struct molt_error *err)
 
 static const char *some_thread_local(const struct molt_elf *elf)
 {
-    for (size_t i = 0; i < elf->symtab.n; i++)
-        if (ELF64_ST_TYPE(elf->symtab.syms[i].st_info) == STT_TLS &&
-            elf->symtab.syms[i].st_shndx != SHN_UNDEF)
-            return molt_elf_symbol_name(&elf->symtab, &elf->symtab.syms[i]);
+    for (size_t i = 0; i < elf->symtab.n; i++) {
+        const Elf64_Sym *sym = &elf->symtab.syms[i];
+        const char *name = molt_elf_symbol_name(&elf->symtab, sym);
+        /* $d and its like are mapping symbols ("ELF for the Arm 64-bit
+         * Architecture", 5.5.4); assemblers give them the section's type. */
+        if (ELF64_ST_TYPE(sym->st_info) == STT_TLS && sym->st_shndx != SHN_UNDEF && *name != '$')
+            return name;
+    }
     return "one without a name";
 }
 

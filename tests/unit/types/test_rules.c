@@ -220,8 +220,10 @@ static void thread_local_variables_are_refused(void **state)
     static const char text[] = "static __thread int mine;\nint *get(void);\n"
                                "int *get(void) { mine++; return &mine; }\n";
     all_refuse("", text, MOLT_EREFUSED, "thread-local variables|mine");
-    refuses("gcc", "-O0 -ftls-model=initial-exec", "", text, MOLT_EREFUSED,
-            "static thread-local storage|-ftls-model=global-dynamic");
+    refuses("gcc", "-O0 -ftls-model=initial-exec", "",
+            "extern __thread int theirs;\nint *get(void);\n"
+            "int *get(void) { return &theirs; }\n",
+            MOLT_EREFUSED, "static thread-local storage|-ftls-model=global-dynamic");
 }
 
 static void what_never_unloads_is_refused(void **state)
@@ -262,7 +264,7 @@ static void text_relocations_are_refused(void **state)
 static void unknown_relocations_are_refused(void **state)
 {
     (void)state;
-    refuses("gcc", "-O0", "-Wl,-z,pack-relative-relocs",
+    refuses("gcc", "-O0", "-fuse-ld=lld -Wl,--pack-dyn-relocs=relr",
             "const char *const names[] = {\"a\", \"b\", \"c\"};\n"
             "const char *get(int i); const char *get(int i) { return names[i]; }\n",
             MOLT_EREFUSED, "relocation|packed");
