@@ -103,10 +103,11 @@ void molt_thunk_on_failed(molt_thunk_failed_fn *fn)
     atomic_compare_exchange_strong(&on_failed, &none, fn);
 }
 
-/* Called by the stubs; returns what goes into the return register. */
-void *molt_thunk_fail(uint32_t slot, int is_outside, void *first_argument);
+/* Called by the stubs. @result is where the caller wants a struct that is
+ * returned in memory, and is returned if there is one, else NULL. */
+void *molt_thunk_fail(uint32_t slot, int is_outside, void *result);
 
-void *molt_thunk_fail(uint32_t slot, int is_outside, void *first_argument)
+void *molt_thunk_fail(uint32_t slot, int is_outside, void *result)
 {
     molt_thunk_failed_fn *fn = atomic_load(&on_failed);
     if (fn)
@@ -114,6 +115,6 @@ void *molt_thunk_fail(uint32_t slot, int is_outside, void *first_argument)
     size_t ret_bytes = slot < MOLT_SLOTS_MAX ? atomic_load(&returned[slot]) : 0;
     if (ret_bytes == 0)
         return NULL;
-    memset(first_argument, 0, ret_bytes);
-    return first_argument;
+    memset(result, 0, ret_bytes);
+    return result;
 }

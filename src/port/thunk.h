@@ -39,7 +39,7 @@ void **molt_thunk_outside_table(void);
  * visible; callers serialise. */
 void molt_thunk_outside_fill(size_t from, size_t to);
 
-/* Stubs: callees of any signature, see x86_64/thunk.S. */
+/* Stubs: callees of any signature, see thunk.S in x86_64/ and aarch64/. */
 void molt_thunk_undef(void);
 void molt_thunk_outside(void);
 

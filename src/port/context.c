@@ -3,13 +3,12 @@
 #include "port/context.h"
 
 #include <pthread.h>
-#include <stdint.h>
 #include <string.h>
 
+#include "port/context_frame.h"
 #include "port/sanitize.h"
 
-void molt_context_swap(void **save_sp, void *to_sp);
-void molt_context_start(void);
+/* Called by molt_context_start on the new stack. */
 void molt_context_main(struct molt_context *self);
 
 #ifdef MOLT_HAS_ASAN
@@ -44,7 +43,6 @@ static void after_switch(struct molt_context *self)
     (void)self;
 }
 
-/* Called by molt_context_start on the new stack. */
 void molt_context_main(struct molt_context *self)
 {
     after_switch(self);
@@ -74,14 +72,7 @@ void molt_context_init(struct molt_context *context, void *stack, size_t bytes,
     context->entry = entry;
     context->arg = arg;
     molt_sanitize_unpoison(stack, bytes);
-    /* What molt_context_swap pops: r15, r14, r13, r12, rbx, rbp, the address
-     * to go to; then two zero words, so that rsp is a multiple of 16 before
-     * molt_context_start calls (psABI 3.2.2). */
-    void **sp = (void **)((char *)stack + bytes) - 9;
-    memset(sp, 0, 9 * sizeof(*sp));
-    sp[4] = context;
-    sp[6] = (void *)(uintptr_t)molt_context_start;
-    context->sp = sp;
+    context->sp = molt_context_frame((char *)stack + bytes, context);
 #ifdef MOLT_HAS_TSAN
     context->tsan_fiber = __tsan_create_fiber(0);
 #endif
