@@ -98,7 +98,7 @@ static int start_threads(struct molt_load *load, struct molt_error *err)
         if (rc < 0)
             return rc;
     }
-    load->start_ns = molt_clock_ns();
+    load->start_ns = load->counted_ns = molt_clock_ns();
     init_connections(load);
     for (unsigned i = 0; i < load->n_threads; i++) {
         struct load_thread *t = &load->threads[i];
@@ -194,6 +194,20 @@ void molt_load_free(struct molt_load *load)
 
 /* ---- looking ------------------------------------------------------------------- */
 
+void molt_load_forget(struct molt_load *load)
+{
+    for (unsigned i = 0; i < load->n_threads; i++) {
+        struct load_thread *t = &load->threads[i];
+        pthread_mutex_lock(&t->lock);
+        t->sums = (struct molt_load_stats){0};
+        molt_histogram_reset(&t->latency);
+        for (unsigned k = 0; k < t->n_connections; k++)
+            t->connections[k].sums = (struct molt_load_connection){0};
+        pthread_mutex_unlock(&t->lock);
+    }
+    load->counted_ns = molt_clock_ns();
+}
+
 static uint64_t gap_of(const struct load_connection *c, uint64_t now)
 {
     uint64_t open_gap = now > c->success_ns ? now - c->success_ns : 0;
@@ -232,7 +246,7 @@ void molt_load_snapshot(struct molt_load *load, struct molt_load_stats *ret)
     molt_histogram_reset(&latency);
     *ret = (struct molt_load_stats){0};
     uint64_t now = load->end_ns > 0 ? load->end_ns : molt_clock_ns();
-    ret->elapsed_ns = now - load->start_ns;
+    ret->elapsed_ns = now > load->counted_ns ? now - load->counted_ns : 0;
     for (unsigned i = 0; i < load->n_threads; i++) {
         pthread_mutex_lock(&load->threads[i].lock);
         add_thread(&load->threads[i], ret, &latency, now);

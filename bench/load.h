@@ -55,8 +55,8 @@ enum molt_load_failure {
 const char *molt_load_failure_name(enum molt_load_failure failure);
 
 struct molt_load_stats {
-    uint64_t elapsed_ns;
-    uint64_t requests; /* that succeeded */
+    uint64_t elapsed_ns; /* since the start, or since molt_load_forget() */
+    uint64_t requests;   /* that succeeded */
     uint64_t failures[MOLT_LOAD_FAILURES];
     uint64_t n_failures;      /* sum */
     uint64_t lost;            /* connections that ended unannounced */
@@ -92,6 +92,10 @@ int molt_load_start(const struct molt_load_config *config, struct molt_load **re
  * or MOLT_ELIMIT, MOLT_ENOMEM. */
 int molt_load_watch(struct molt_load *load, const char *body);
 int molt_load_marker(struct molt_load *load, int marker, struct molt_load_marker *ret);
+
+/* Forget what was counted and timed so far, but for markers: measure from now
+ * on, after the connections are up and the server is warm. */
+void molt_load_forget(struct molt_load *load);
 
 /* As it stands, while running or after the end. */
 void molt_load_snapshot(struct molt_load *load, struct molt_load_stats *ret);

@@ -62,7 +62,8 @@ struct molt_load {
     size_t request_len;
     int stop_fd; /* eventfd, readable once it is over */
     uint64_t start_ns;
-    uint64_t end_ns; /* when it stopped, 0 while running; main thread */
+    uint64_t counted_ns; /* since when; main thread */
+    uint64_t end_ns;     /* when it stopped, 0 while running; main thread */
     unsigned n_threads;
     struct load_thread *threads;
     int n_markers; /* atomic: grows when the entry is complete (release); the

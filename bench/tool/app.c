@@ -63,6 +63,11 @@ static void on_log(void *user, enum molt_level level, const char *text)
 
 struct molt_bench_app *molt_bench_app_new(const char *root, bool is_dev)
 {
+    return molt_bench_app_new_with(root, is_dev, 0);
+}
+
+struct molt_bench_app *molt_bench_app_new_with(const char *root, bool is_dev, unsigned workers)
+{
     struct molt_bench_app *app = calloc(1, sizeof(*app));
     if (!app)
         molt_bench_die("out of memory");
@@ -76,6 +81,7 @@ struct molt_bench_app *molt_bench_app_new(const char *root, bool is_dev)
         .root = root,
         .host = host,
         .builder = app->builder,
+        .workers = workers,
         .events = {.on_log = on_log, .on_unloaded = on_unloaded, .on_down = on_down, .user = app}};
     if (molt_agent_new(&options, &app->agent, &err) < 0)
         molt_bench_die("%s", err.text);

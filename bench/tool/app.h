@@ -35,8 +35,10 @@ struct molt_bench_swap {
  * starts the listener. The rest of src/ is the caller's. */
 void molt_bench_app_files(const char *root, unsigned port);
 
-/* Open @root. @is_dev: -O0 -g unless molt.conf says otherwise. */
+/* Open @root. @is_dev: -O0 -g unless molt.conf says otherwise. One worker per
+ * core, or @workers. */
 struct molt_bench_app *molt_bench_app_new(const char *root, bool is_dev);
+struct molt_bench_app *molt_bench_app_new_with(const char *root, bool is_dev, unsigned workers);
 /* Stops the host. NULL is fine. */
 void molt_bench_app_free(struct molt_bench_app *app);
 

@@ -78,6 +78,16 @@ int molt_bench_run(const char *const *argv, const char *dir, const char *log);
 /* The direct child of @parent whose program is called @name, or 0. */
 pid_t molt_bench_find_child(pid_t parent, const char *name);
 
+/* @pid and all below it, at most @max of them; how many. */
+size_t molt_bench_tree(pid_t pid, pid_t *pids, size_t max);
+
+/* Let all threads of @pid and of the processes below it run on cores @first to
+ * @first + @n - 1 only, with those that they start from now on. */
+void molt_bench_bind(pid_t pid, unsigned first, unsigned n);
+
+/* The same for the calling thread, and those that it starts. */
+void molt_bench_bind_self(unsigned first, unsigned n);
+
 /* ---- files ------------------------------------------------------------------ */
 
 /* Whole file, NUL-terminated, malloc'd. */

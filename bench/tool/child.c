@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The molt authors */
 /* Children of benchmarks: started, waited for, stopped, found. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -134,4 +136,77 @@ pid_t molt_bench_find_child(pid_t parent, const char *name)
     if (file)
         fclose(file);
     return (pid_t)found;
+}
+
+/* ---- trees of them ------------------------------------------------------------ */
+
+/* Call @fn for each thread of @pid. */
+static void each_thread(pid_t pid, void (*fn)(pid_t pid, pid_t thread, void *user), void *user)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+    DIR *dir = opendir(path);
+    for (const struct dirent *e; dir && (e = readdir(dir));)
+        if (e->d_name[0] != '.')
+            fn(pid, (pid_t)atoi(e->d_name), user);
+    if (dir)
+        closedir(dir);
+}
+
+struct tree {
+    pid_t *pids;
+    size_t n, max;
+};
+
+/* Any thread may have children. */
+static void add_children(pid_t pid, pid_t thread, void *user)
+{
+    struct tree *tree = user;
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)thread);
+    FILE *file = fopen(path, "re");
+    for (int child; file && tree->n < tree->max && fscanf(file, "%d", &child) == 1;)
+        tree->pids[tree->n++] = (pid_t)child;
+    if (file)
+        fclose(file);
+}
+
+size_t molt_bench_tree(pid_t pid, pid_t *pids, size_t max)
+{
+    struct tree tree = {pids, 0, max};
+    if (max > 0)
+        pids[tree.n++] = pid;
+    for (size_t i = 0; i < tree.n; i++)
+        each_thread(pids[i], add_children, &tree);
+    return tree.n;
+}
+
+static void bind_thread(pid_t pid, pid_t thread, void *user)
+{
+    (void)pid;
+    sched_setaffinity(thread, sizeof(cpu_set_t), user); /* it may have ended */
+}
+
+static cpu_set_t cores(unsigned first, unsigned n)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    for (unsigned i = 0; i < n; i++)
+        CPU_SET(first + i, &set);
+    return set;
+}
+
+void molt_bench_bind_self(unsigned first, unsigned n)
+{
+    cpu_set_t set = cores(first, n);
+    bind_thread(0, 0, &set);
+}
+
+void molt_bench_bind(pid_t pid, unsigned first, unsigned n)
+{
+    pid_t pids[64];
+    cpu_set_t set = cores(first, n);
+    size_t n_pids = molt_bench_tree(pid, pids, 64);
+    for (size_t i = 0; i < n_pids; i++)
+        each_thread(pids[i], bind_thread, &set);
 }

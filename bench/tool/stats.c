@@ -49,6 +49,35 @@ double molt_bench_median(struct molt_bench_series *s)
     return molt_bench_quantile(s, 0.5);
 }
 
+/* The chance that at most @k of @n values lie below the median they have in
+ * common: each does with probability one half. */
+static double binomial(size_t n, size_t k)
+{
+    double term = 1, sum;
+    for (size_t i = 0; i < n; i++)
+        term /= 2;
+    sum = term;
+    for (size_t i = 0; i < k; i++) {
+        term *= (double)(n - i) / (double)(i + 1);
+        sum += term;
+    }
+    return sum;
+}
+
+struct molt_bench_cell molt_bench_cell(struct molt_bench_series *s)
+{
+    struct molt_bench_cell cell = {.n = s->n, .median = molt_bench_quantile(s, 0.5)};
+    size_t rank = 0;
+    if (!s->n)
+        return cell;
+    while (2 * (rank + 1) < s->n && 1 - 2 * binomial(s->n, rank + 1) >= 0.95)
+        rank++;
+    cell.low = s->v[rank];
+    cell.high = s->v[s->n - 1 - rank];
+    cell.coverage = s->n > 1 ? 1 - 2 * binomial(s->n, rank) : 0;
+    return cell;
+}
+
 /* ---- processes ---------------------------------------------------------------- */
 
 struct molt_bench_memory molt_bench_memory(pid_t pid)

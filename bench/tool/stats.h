@@ -21,6 +21,17 @@ void molt_bench_series_fini(struct molt_bench_series *s);
 double molt_bench_quantile(struct molt_bench_series *s, double p);
 double molt_bench_median(struct molt_bench_series *s);
 
+/* Median, and the interval in which the median of what was sampled lies with
+ * the probability of @coverage (0 to 1): two values of the series, chosen by
+ * their rank alone, so nothing is assumed about the distribution. At least 0.95;
+ * with fewer than six values it can't be, and is from the smallest to the
+ * largest. All 0 of an empty series. Sorts it. */
+struct molt_bench_cell {
+    double low, median, high, coverage;
+    size_t n;
+};
+struct molt_bench_cell molt_bench_cell(struct molt_bench_series *s);
+
 /* Pss, Rss and memory of its own of @pid, bytes; 0 if it is gone. */
 struct molt_bench_memory {
     double pss, rss, private;

@@ -325,6 +325,36 @@ static void a_load_with_a_duration_ends_by_itself(void **state)
     molt_load_free(load);
 }
 
+static bool has_a_failure_and_successes(const struct molt_load_stats *s)
+{
+    return s->n_failures > 0 && s->lost > 0 && s->requests >= 10;
+}
+
+static void what_came_before_is_forgotten(void **state)
+{
+    struct molt_load_stats s;
+    struct molt_load_connection c;
+    (void)state;
+    start_server(3, (struct answer[]){{OK, false}, {NULL, true}, {OK, false}});
+    struct molt_load *load = start_load(3, 0);
+    assert_true(reaches(load, has_a_failure_and_successes, &s));
+    molt_load_forget(load);
+    assert_true(reaches(load, has_100_successes, &s));
+    assert_int_equal(s.n_failures, 0);
+    assert_int_equal(s.lost, 0);
+    molt_load_stop(load);
+    molt_load_forget(load);
+    molt_load_snapshot(load, &s);
+    assert_int_equal(s.requests, 0);
+    assert_int_equal(s.p99_ns, 0);
+    assert_int_equal(s.elapsed_ns, 0);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(molt_load_connection(load, i, &c), 0);
+        assert_int_equal(c.requests + c.failures, 0);
+    }
+    molt_load_free(load);
+}
+
 static void nonsense_is_refused(void **state)
 {
     struct molt_load *load;
@@ -351,6 +381,7 @@ int main(void)
         T(a_new_body_is_seen_by_each_connection_unbroken_or_not),
         T(idle_connections_are_held_and_ask_nothing),
         T(a_load_with_a_duration_ends_by_itself),
+        T(what_came_before_is_forgotten),
         T(nonsense_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
