@@ -61,8 +61,8 @@ enum kind { SAME, UNDEFINED, OFFSET, VAL_OFFSET, REGISTER, EXPRESSION, VAL_EXPRE
 
 struct rule {
     enum kind kind;
-    int64_t operand; /* offset from the CFA, or a register */
-    struct molt_bytes expression;
+    int64_t operand; /* offset from the CFA, a register, or bytes of the expression */
+    const uint8_t *expression;
 };
 
 /* One row of the table that a program describes (DWARF 5, 6.4.1). */
@@ -173,9 +173,10 @@ static void operate(const struct molt_unwind *u, struct stack *s, struct molt_by
 }
 
 /* @cfa is on the stack at the start, if there is one (DWARF 5, 6.4.2.3). */
-static bool evaluate(const struct molt_unwind *u, struct molt_bytes b, const uintptr_t *cfa,
+static bool evaluate(const struct molt_unwind *u, const struct rule *rule, const uintptr_t *cfa,
                      uintptr_t *ret)
 {
+    struct molt_bytes b = {rule->expression, rule->expression + rule->operand, false};
     struct stack s = {.n = 0};
     if (cfa)
         push(&s, *cfa);
@@ -211,6 +212,12 @@ static void define_cfa(struct machine *m, uint64_t reg, int64_t offset)
         m->is_bad = true;
     m->row.cfa = (struct rule){.kind = REGISTER, .operand = (int64_t)reg};
     m->row.cfa_offset = offset;
+}
+
+static struct rule read_expression(enum kind kind, struct molt_bytes *b)
+{
+    struct molt_bytes part = molt_bytes_part(b, molt_bytes_uleb(b));
+    return (struct rule){.kind = kind, .operand = part.end - part.at, .expression = part.at};
 }
 
 static void remember(struct machine *m)
@@ -251,8 +258,7 @@ static void execute_cfa(struct machine *m, uint64_t op, struct molt_bytes *b)
         m->row.cfa_offset = molt_bytes_sleb(b) * m->fde->data_align;
         break;
     case CFA_DEF_CFA_EXPRESSION:
-        m->row.cfa.kind = VAL_EXPRESSION;
-        m->row.cfa.expression = molt_bytes_part(b, molt_bytes_uleb(b));
+        m->row.cfa = read_expression(VAL_EXPRESSION, b);
         break;
     default:
         m->is_bad = true;
@@ -289,9 +295,7 @@ static void execute_rule(struct machine *m, uint64_t op, struct molt_bytes *b)
         break;
     case CFA_EXPRESSION:
     case CFA_VAL_EXPRESSION:
-        set(m, reg,
-            (struct rule){.kind = op == CFA_EXPRESSION ? EXPRESSION : VAL_EXPRESSION,
-                          .expression = molt_bytes_part(b, molt_bytes_uleb(b))});
+        set(m, reg, read_expression(op == CFA_EXPRESSION ? EXPRESSION : VAL_EXPRESSION, b));
         break;
     default:
         m->is_bad = true;
@@ -380,16 +384,16 @@ static bool apply(const struct molt_unwind *u, const struct row *row, uint64_t r
         *ret = u->regs[rule->operand];
         return is_known(u, (uint64_t)rule->operand);
     case EXPRESSION:
-        return evaluate(u, rule->expression, &cfa, &at) && molt_unwind_read(u, at, ret);
+        return evaluate(u, rule, &cfa, &at) && molt_unwind_read(u, at, ret);
     default:
-        return evaluate(u, rule->expression, &cfa, ret);
+        return evaluate(u, rule, &cfa, ret);
     }
 }
 
 static bool cfa_of(const struct molt_unwind *u, const struct row *row, uintptr_t *ret)
 {
     if (row->cfa.kind == VAL_EXPRESSION)
-        return evaluate(u, row->cfa.expression, NULL, ret);
+        return evaluate(u, &row->cfa, NULL, ret);
     if (row->cfa.kind != REGISTER || !is_known(u, (uint64_t)row->cfa.operand))
         return false;
     *ret = u->regs[row->cfa.operand] + (uintptr_t)row->cfa_offset;
