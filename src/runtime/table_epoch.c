@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+#include "runtime/table_epoch.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+
+/* This thread's record in the epochs it used last. Also what makes it known. */
+static __thread struct {
+    uint64_t epochs;
+    struct molt_table_thread *thread;
+} mine;
+
+void molt_table_epochs_init(struct molt_table_epochs *epochs, uint64_t id)
+{
+    *epochs = (struct molt_table_epochs){.id = id ? id : 1};
+    atomic_init(&epochs->now, 1);
+    pthread_mutex_init(&epochs->lock, NULL);
+}
+
+void molt_table_epochs_fini(struct molt_table_epochs *epochs)
+{
+    molt_table_reclaim(epochs);
+    struct molt_table_thread *t = atomic_load_explicit(&epochs->threads, memory_order_relaxed);
+    while (t) {
+        struct molt_table_thread *next = atomic_load_explicit(&t->next, memory_order_relaxed);
+        free(t);
+        t = next;
+    }
+    pthread_mutex_destroy(&epochs->lock);
+}
+
+/* Under the lock. */
+static struct molt_table_thread *find_record(struct molt_table_epochs *epochs)
+{
+    struct molt_table_thread *t = atomic_load_explicit(&epochs->threads, memory_order_relaxed);
+    while (t && t->thread != (uintptr_t)&mine)
+        t = atomic_load_explicit(&t->next, memory_order_relaxed);
+    return t;
+}
+
+/* Under the lock. */
+static struct molt_table_thread *add_record(struct molt_table_epochs *epochs)
+{
+    struct molt_table_thread *t = calloc(1, sizeof(*t));
+    if (!t)
+        return NULL;
+    t->thread = (uintptr_t)&mine;
+    t->index = epochs->n_threads++;
+    atomic_init(&t->next, atomic_load_explicit(&epochs->threads, memory_order_relaxed));
+    /* Release: pairs with the acquire load of molt_table_reclaim(). */
+    atomic_store_explicit(&epochs->threads, t, memory_order_release);
+    return t;
+}
+
+static struct molt_table_thread *meet(struct molt_table_epochs *epochs)
+{
+    pthread_mutex_lock(&epochs->lock);
+    struct molt_table_thread *t = find_record(epochs);
+    if (!t)
+        t = add_record(epochs);
+    pthread_mutex_unlock(&epochs->lock);
+    if (t) {
+        mine.epochs = epochs->id;
+        mine.thread = t;
+    }
+    return t;
+}
+
+struct molt_table_thread *molt_table_enter(struct molt_table_epochs *epochs)
+{
+    struct molt_table_thread *t = mine.thread;
+    if (__builtin_expect(mine.epochs != epochs->id, 0)) {
+        t = meet(epochs);
+        if (!t)
+            return NULL;
+    }
+    /* Acquire: who enters in an epoch sees what was taken out of sight before
+     * it began. Seq_cst exchange: either is_quiet() sees this record, or
+     * what this thread looks for next (with seq_cst loads) is out of sight. */
+    uint64_t now = atomic_load_explicit(&epochs->now, memory_order_acquire);
+    atomic_exchange_explicit(&t->epoch, now, memory_order_seq_cst);
+    return t;
+}
+
+/* Has everybody left who entered before @epoch? */
+static bool is_quiet(struct molt_table_epochs *epochs, uint64_t epoch)
+{
+    struct molt_table_thread *t = atomic_load_explicit(&epochs->threads, memory_order_acquire);
+    for (; t; t = atomic_load_explicit(&t->next, memory_order_acquire)) {
+        /* Seq_cst: see molt_table_enter(). */
+        uint64_t entered = atomic_load_explicit(&t->epoch, memory_order_seq_cst);
+        if (entered != 0 && entered < epoch)
+            return false;
+    }
+    return true;
+}
+
+/* Under the lock: unlink what nobody sees any more. */
+static struct molt_table_retired *collect(struct molt_table_epochs *epochs)
+{
+    struct molt_table_retired *done = NULL, **at = &epochs->retired;
+    while (*at) {
+        struct molt_table_retired *r = *at;
+        if (!is_quiet(epochs, r->epoch)) {
+            at = &r->next;
+            continue;
+        }
+        *at = r->next;
+        r->next = done;
+        done = r;
+    }
+    return done;
+}
+
+void molt_table_reclaim(struct molt_table_epochs *epochs)
+{
+    pthread_mutex_lock(&epochs->lock);
+    struct molt_table_retired *done = collect(epochs);
+    pthread_mutex_unlock(&epochs->lock);
+    while (done) {
+        struct molt_table_retired *r = done;
+        done = r->next;
+        r->free(r);
+    }
+}
+
+void molt_table_retire(struct molt_table_epochs *epochs, struct molt_table_retired *retired,
+                       void (*fn)(struct molt_table_retired *retired))
+{
+    retired->free = fn;
+    pthread_mutex_lock(&epochs->lock);
+    /* Seq_cst: after the stores that took it out of sight. */
+    retired->epoch = atomic_fetch_add_explicit(&epochs->now, 1, memory_order_seq_cst) + 1;
+    retired->next = epochs->retired;
+    epochs->retired = retired;
+    pthread_mutex_unlock(&epochs->lock);
+    molt_table_reclaim(epochs);
+}
