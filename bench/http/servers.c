@@ -109,10 +109,10 @@ static void compile(const char *const *argv, const char *package)
 
 static const char nginx_conf[] = "daemon off;\n"
                                  "worker_processes %u;\n"
-                                 "worker_rlimit_nofile 100000;\n"
+                                 "worker_rlimit_nofile 12000;\n"
                                  "error_log stderr crit;\n"
                                  "pid %s/nginx.pid;\n"
-                                 "events { worker_connections 50000; use epoll; }\n"
+                                 "events { worker_connections 11000; use epoll; }\n"
                                  "http {\n"
                                  "  access_log off;\n"
                                  "  server_tokens off;\n"
@@ -213,9 +213,9 @@ static pid_t start_beam(const char *module, unsigned *port)
     char *folder = erlang_folder(), *text = molt_bench_text("%u", *port);
     char *schedulers = molt_bench_text("%u:%u", peer.workers, peer.workers);
     char *log = molt_bench_text("%s/servers.log", molt_bench_folder());
-    const char *argv[] = {"erl",  "-noshell", "+S",   schedulers, "+sbwt",  "none", "+sbwtdcpu",
-                          "none", "+sbwtdio", "none", "+Q",       "100000", "+P",   "200000",
-                          "-pa",  ".",        "-s",   module,     "main",   text,   NULL};
+    const char *argv[] = {"erl",  "-noshell", "+S",   schedulers, "+sbwt", "none", "+sbwtdcpu",
+                          "none", "+sbwtdio", "none", "+Q",       "16384", "-pa",  ".",
+                          "-s",   module,     "main", text,       NULL};
     peer.child = molt_bench_start(argv, folder, log, MOLT_BENCH_PIPES);
     free(folder);
     free(text);

@@ -74,10 +74,12 @@ static void print_cell(FILE *out, const struct molt_bench_cell *c, int digits)
 static void print_better(FILE *out, const struct contest *c)
 {
     static const char *const words[] = {"better than", "level with", "**worse** than"};
-    fprintf(out, " %.2f", c->better.median);
-    if (c->better.n > 1)
-        fprintf(out, " [%.2f-%.2f]", c->better.low, c->better.high);
-    fprintf(out, ", %s %s |", words[judge(c)], molt_rt_subjects[c->peer].title);
+    const char *peer = molt_rt_subjects[c->peer].title;
+    if (c->better.n < 3)
+        fprintf(out, " %.2f, %s |", c->better.median, peer);
+    else
+        fprintf(out, " %.2f [%.2f-%.2f], %s %s |", c->better.median, c->better.low, c->better.high,
+                words[judge(c)], peer);
 }
 
 static void print_goal(FILE *out, const struct rt_metric *m, const struct molt_bench_cell *ours)
@@ -295,7 +297,7 @@ void molt_rt_report(FILE *out, const struct rt_results *r)
     print_goals(out, r, true);
     print_goals(out, r, false);
     print_verdicts(out, r, WIN, "Better than the best peer");
-    print_verdicts(out, r, LEVEL, "Level");
+    print_verdicts(out, r, LEVEL, r->rounds < 3 ? "Undecided, too few rounds" : "Level");
     print_verdicts(out, r, LOSS, "**Worse than the best peer**");
     fputs("\n| figure | unit | molt | Erlang | Go | better than the best peer | goal |\n"
           "|---|---|---|---|---|---|---|\n",

@@ -25,7 +25,7 @@
 
 /* ---- who ----------------------------------------------------------------------- */
 
-enum rt_who { RT_MOLT, RT_ERLANG, RT_HIBERNATED, RT_GO, RT_WHO };
+enum rt_who { RT_MOLT, RT_ERLANG, RT_GO, RT_HIBERNATED, RT_WHO };
 enum { RT_ALL = 1 << RT_MOLT | 1 << RT_ERLANG | 1 << RT_GO };
 
 struct rt_order {

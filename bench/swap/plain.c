@@ -27,7 +27,8 @@
 
 #include "base/clock.h"
 
-#define FDS_MAX 4096
+#define FDS_MAX 16384
+#define EVENTS_MAX 1024
 #define REQUEST_MAX 8192
 
 struct connection {
@@ -125,7 +126,7 @@ static int listen_on(unsigned port)
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-        listen(fd, 1024) < 0)
+        listen(fd, 4096) < 0)
         die("listen");
     return fd;
 }
@@ -141,12 +142,12 @@ static void write_answer(char *to, size_t size, const char *version, const char 
 /* One round more at least after the signal: for what has arrived. */
 static void run(struct server *s)
 {
-    struct epoll_event events[FDS_MAX];
+    struct epoll_event events[EVENTS_MAX];
     for (bool is_over = false; !is_over;) {
         is_over =
             s->is_stopping && (s->n_open == 0 || molt_clock_ms() - s->last_ms >= s->linger_ms);
         int wait_ms = is_over ? 0 : s->is_stopping ? 5 : -1;
-        int n = epoll_wait(s->epoll_fd, events, FDS_MAX, wait_ms);
+        int n = epoll_wait(s->epoll_fd, events, EVENTS_MAX, wait_ms);
         for (int i = 0; i < n; i++) {
             int fd = events[i].data.fd;
             if (fd == s->listen_fd)

@@ -149,6 +149,8 @@ static int call(struct molt_http *r)
                          : molt_spawn("call_client", NULL, NULL, &clients[i]);
     while (rc >= 0 && measure_next(&m))
         rc = call_all(&m, referee, server, clients);
+    if (rc >= 0)
+        rc = measure_check(&m, server, clients[0]);
     return rc < 0 ? measure_fail(&m, "call", rc) : measure_answer(&m);
 }
 

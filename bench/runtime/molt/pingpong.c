@@ -163,6 +163,8 @@ static int pingpong(struct molt_http *r)
         rc = spawn_pairs(&m, players, walls);
     while (rc >= 0 && measure_next(&m))
         rc = play(&m, referee, players, walls);
+    if (rc >= 0)
+        rc = measure_check(&m, players[0], walls[0]);
     return rc < 0 ? measure_fail(&m, "pingpong", rc) : measure_answer(&m);
 }
 

@@ -143,6 +143,8 @@ static int one_way(struct molt_http *r)
                          : molt_spawn("sender", NULL, NULL, &senders[i]);
     while (rc >= 0 && measure_next(&m))
         rc = receive_all(&m, receiver, senders);
+    if (rc >= 0)
+        rc = measure_check(&m, receiver, senders[0]);
     return rc < 0 ? measure_fail(&m, "send", rc) : measure_answer(&m);
 }
 

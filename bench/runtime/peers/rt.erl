@@ -24,6 +24,7 @@ main([Figure, N, Ms, Place | Rest]) ->
             "idle" -> idle(Number, none);
             "hibernated" -> idle(Number, hibernate);
             "cancel" -> cancel(Number, Target);
+            "table-" ++ What -> table(What, Number, Target, Place);
             "timers" ->
                 [First, Spread] = [list_to_integer(Text) || Text <- Rest],
                 timers(Number, First, Spread)
@@ -244,6 +245,55 @@ resident() ->
     file:close(File),
     [_, Pages | _] = string:lexemes(Line, " "),
     list_to_integer(Pages) * 4096.
+
+%% ---- tables --------------------------------------------------------------------------------
+
+%% Rows are {Key, Number}; keys are taken at random. Two processes on two schedulers
+%% have the options for that.
+table(What, N, Target, Place) ->
+    [Operation, Kind] = string:split(What, "-"),
+    Type = case Kind of "set" -> set; "ordered" -> ordered_set end,
+    Concurrency = case Place of
+                      "across" -> [{read_concurrency, Operation =:= "get"}, {write_concurrency, true}];
+                      _ -> []
+                  end,
+    Table = ets:new(rows, [Type, public | Concurrency]),
+    [ets:insert(Table, {Key, 0}) || Key <- lists:seq(0, N - 1)],
+    Self = self(),
+    Run = case Operation of "get" -> fun get_rows/5; "put" -> fun put_rows/5; "add" -> fun add_rows/5 end,
+    Schedulers = case Place of "across" -> [1, 2]; _ -> [1] end,
+    Users = [start(fun() -> table_user(Run, Table, N, Seed, Self) end, Place, Seed)
+             || Seed <- Schedulers],
+    measure(Target, fun(Ops) ->
+        Each = Ops div length(Users) + 1,
+        [User ! {work, Each} || User <- Users],
+        wait_for(finished, length(Users)),
+        Each * length(Users)
+    end).
+
+table_user(Run, Table, N, Seed, Referee) ->
+    receive {work, Each} -> Run(Table, Seed, N, Each, 0) end,
+    Referee ! finished,
+    table_user(Run, Table, N, Seed, Referee).
+
+next_key(Key, N) -> (Key * 1103515245 + 12345) rem N.
+
+get_rows(_, _, _, 0, Sum) -> Sum;
+get_rows(Table, Key, N, Left, Sum) ->
+    Next = next_key(Key, N),
+    get_rows(Table, Next, N, Left - 1, Sum + ets:lookup_element(Table, Next, 2)).
+
+put_rows(_, _, _, 0, Sum) -> Sum;
+put_rows(Table, Key, N, Left, Sum) ->
+    Next = next_key(Key, N),
+    ets:insert(Table, {Next, Left}),
+    put_rows(Table, Next, N, Left - 1, Sum).
+
+add_rows(_, _, _, 0, Sum) -> Sum;
+add_rows(Table, Key, N, Left, Sum) ->
+    Next = next_key(Key, N),
+    ets:update_counter(Table, Next, 1),
+    add_rows(Table, Next, N, Left - 1, Sum).
 
 %% ---- timers ---------------------------------------------------------------------------------
 
