@@ -9,6 +9,7 @@
 #include "build/build.h"
 #include "build/jobs.h"
 #include "cli/commands.h"
+#include "cli/extras.h"
 #include "cli/project_root.h"
 #include "cli/report.h"
 #include "cli/saves.h"
@@ -23,25 +24,11 @@ struct dev {
     struct molt_interrupt interrupt; /* of the builder */
     struct molt_session *session;
     struct molt_saves *saves;
-    unsigned n_outdated; /* builds given up in a row */
-    size_t n_extras;
-    char **extras; /* modules that came by `molt load` */
+    unsigned n_outdated;       /* builds given up in a row */
+    struct molt_extras extras; /* modules that came by `molt load` */
 };
 
 /* ---- building ------------------------------------------------------------------------------- */
-
-/* Modules that `molt load` brought stay, unless the project has them now. */
-static int add_extras(struct dev *dev, struct molt_set *set)
-{
-    const struct molt_set *good = molt_agent_good_set(molt_session_agent(dev->session));
-    int rc = 0;
-    for (size_t i = 0; good && rc == 0 && i < dev->n_extras; i++) {
-        const struct molt_set_module *m = molt_set_find(good, dev->extras[i]);
-        if (m && !molt_set_find(set, dev->extras[i]))
-            rc = molt_set_put(set, m->meta, m->image_path);
-    }
-    return rc;
-}
 
 static void show_warnings(struct dev *dev, const struct molt_build_result *built)
 {
@@ -66,7 +53,8 @@ static int apply_built(struct dev *dev, const struct molt_build_result *built, u
     struct molt_set *set;
     int rc = molt_set_from_build(molt_builder_project(dev->builder), built, &set);
     if (rc == 0) {
-        rc = add_extras(dev, set);
+        const struct molt_set *good = molt_agent_good_set(molt_session_agent(dev->session));
+        rc = good ? molt_extras_put(&dev->extras, good, set) : 0;
         if (rc < 0)
             molt_set_free(set);
     }
@@ -190,22 +178,6 @@ static void on_save(void *user)
 /* ---- molt load ---------------------------------------------------------------------------------
  */
 
-static int remember_extra(struct dev *dev, const char *name)
-{
-    for (size_t i = 0; i < dev->n_extras; i++)
-        if (strcmp(dev->extras[i], name) == 0)
-            return 0;
-    char **grown = realloc(dev->extras, (dev->n_extras + 1) * sizeof(*grown));
-    if (!grown)
-        return MOLT_ENOMEM;
-    dev->extras = grown;
-    grown[dev->n_extras] = strdup(name);
-    if (!grown[dev->n_extras])
-        return MOLT_ENOMEM;
-    dev->n_extras++;
-    return 0;
-}
-
 /* src/x.c -> "x", malloc'd. */
 static char *module_name(const char *file)
 {
@@ -216,7 +188,7 @@ static char *module_name(const char *file)
 
 /* Into a copy of what runs. */
 static int apply_file(struct dev *dev, const struct molt_build_result *built, const char *name,
-                      uint64_t start_ns)
+                      uint64_t start_ns, struct molt_error *err)
 {
     const struct molt_set *good = molt_agent_good_set(molt_session_agent(dev->session));
     struct molt_set *set = NULL;
@@ -227,7 +199,7 @@ static int apply_file(struct dev *dev, const struct molt_build_result *built, co
         if (strcmp(built->modules[i].module, name) == 0)
             rc = molt_set_put(set, built->modules[i].meta, built->modules[i].image_path);
     if (rc == 0)
-        rc = remember_extra(dev, name);
+        rc = molt_extras_add(&dev->extras, name, err);
     if (rc < 0) {
         molt_set_free(set);
         return rc;
@@ -245,7 +217,7 @@ static int load_built(struct dev *dev, const struct molt_build_result *built, co
         molt_buf_fini(&text);
         return built->code;
     }
-    int rc = apply_file(dev, built, name, start_ns);
+    int rc = apply_file(dev, built, name, start_ns, err);
     if (rc < 0)
         return molt_error_set(err, rc, "%s",
                               *molt_session_last_problem(dev->session)
@@ -302,6 +274,21 @@ static void open_page(struct dev *dev)
         molt_session_open_page(dev->session, (unsigned)port);
 }
 
+/* Go on with a host that runs, whether or not the sources compile now. */
+static int take_over(struct dev *dev, struct molt_error *err)
+{
+    struct molt_set *set;
+    int rc = molt_extras_init(&dev->extras, dev->root);
+    if (rc == 0)
+        rc = molt_set_from_build(molt_builder_project(dev->builder), &(struct molt_build_result){0},
+                                 &set);
+    if (rc < 0)
+        return molt_error_set(err, rc, "out of memory");
+    rc = molt_session_adopt(dev->session, set, err);
+    const struct molt_set *good = molt_agent_good_set(molt_session_agent(dev->session));
+    return rc == 0 && good ? molt_extras_learn(&dev->extras, good) : rc;
+}
+
 static int open_dev(struct dev *dev, const struct molt_cli_args *args, struct molt_error *err)
 {
     unsigned long workers, jobs;
@@ -328,14 +315,14 @@ static int open_dev(struct dev *dev, const struct molt_cli_args *args, struct mo
                                            .load = load,
                                            .user = dev};
     rc = molt_session_new(&options, &dev->session, err);
-    return rc < 0 ? rc : start_watching(dev, err);
+    if (rc == 0)
+        rc = start_watching(dev, err);
+    return rc < 0 ? rc : take_over(dev, err);
 }
 
 static void close_dev(struct dev *dev)
 {
-    for (size_t i = 0; i < dev->n_extras; i++)
-        free(dev->extras[i]);
-    free(dev->extras);
+    molt_extras_fini(&dev->extras);
     molt_saves_free(dev->saves);
     molt_builder_free(dev->builder);
     free(dev->root);

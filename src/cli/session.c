@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -219,6 +220,26 @@ static int make_folder(const char *root, const char *name, struct molt_error *er
     return rc;
 }
 
+static int say_who_has_it(const struct molt_session *session, struct molt_error *err)
+{
+    char who[64] = "an agent";
+    ssize_t n = pread(session->lock_fd, who, sizeof(who) - 1, 0);
+    if (n > 0)
+        who[n] = 0;
+    return molt_error_set(err, MOLT_EBUSY,
+                          "%s runs for %s already: see `molt status`, or `molt stop` it", who,
+                          session->root);
+}
+
+/* For the above. Who can't write it goes on. */
+static void note_who_has_it(const struct molt_session *session)
+{
+    char who[64];
+    int n = snprintf(who, sizeof(who), "molt %s (pid %d)", session->options.mode, (int)getpid());
+    if (ftruncate(session->lock_fd, 0) == 0)
+        (void)!pwrite(session->lock_fd, who, (size_t)n, 0);
+}
+
 /* Held as long as the descriptor is open, also if we are killed. */
 static int take_lock(struct molt_session *session, struct molt_error *err)
 {
@@ -230,9 +251,9 @@ static int take_lock(struct molt_session *session, struct molt_error *err)
     if (session->lock_fd < 0)
         rc = molt_error_set(err, MOLT_EIO, "%s: %s", path, strerror(errno));
     else if (flock(session->lock_fd, LOCK_EX | LOCK_NB) < 0)
-        rc = molt_error_set(err, MOLT_EBUSY,
-                            "an agent runs for %s already: see `molt status`, or `molt stop` it",
-                            session->root);
+        rc = say_who_has_it(session, err);
+    else
+        note_who_has_it(session);
     free(path);
     return rc;
 }
@@ -471,6 +492,14 @@ static void say_upgraded(struct molt_session *session, const struct molt_outcome
                   outcome->is_unchanged ? "unchanged" : "upgraded", "%s",
                   line.data ? line.data : "");
     molt_buf_fini(&line);
+}
+
+int molt_session_adopt(struct molt_session *session, struct molt_set *set, struct molt_error *err)
+{
+    int rc = molt_agent_adopt(session->agent, set, err);
+    if (rc == 0 && molt_agent_state(session->agent) == MOLT_AGENT_LIVE)
+        say_live(session, molt_agent_good_set(session->agent));
+    return rc;
 }
 
 int molt_session_apply(struct molt_session *session, struct molt_set *set,

@@ -50,6 +50,10 @@ int molt_session_add_source(struct molt_session *session, const struct molt_sess
 /* Serve the page of molt dev on 127.0.0.1:@port; a taken port is only told. */
 void molt_session_open_page(struct molt_session *session, unsigned port);
 
+/* Take over the host that an earlier agent left, if there is one, and tell
+ * people. @set (consumed): see molt_agent_adopt(). */
+int molt_session_adopt(struct molt_session *session, struct molt_set *set, struct molt_error *err);
+
 /* Bring the host to @set (consumed), and tell people: the first time that the
  * app is live, later what changed. @built (may be NULL) knows where the time
  * went; @start_ns: when the change was noticed. Returns 0 or a code; the reason

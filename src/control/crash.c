@@ -18,6 +18,7 @@
 #include <molt/molt.h>
 
 #include "code/code.h"
+#include "control/connections.h"
 #include "control/protocol.h"
 #include "control/record.h"
 #include "port/alt_stack.h"
@@ -247,6 +248,7 @@ static void report_frame(int fd, int signal, uintptr_t address, const struct pla
         put_int(&o, places[i].number, 4);
         put_int(&o, places[i].offset, 8);
     }
+    put_int(&o, molt_connections_count(), 8);
     molt_frame_header(o.bytes, MOLT_FRAME_CRASH, 0, (uint32_t)(o.len - MOLT_FRAME_HEADER), 0);
     send_all(fd, o.bytes, o.len);
 }

@@ -59,9 +59,9 @@ enum molt_frame_type {
     MOLT_FRAME_LOG = 64, /* u32 level, str text */
     MOLT_FRAME_UNLOADED, /* str module, u32 number, u64 retained_ms */
     MOLT_FRAME_CRASH,    /* u32 signal, u64 address, u64 pid, u32 n, n * (str module, u32
-                            number, u64 offset): frames, innermost first; module "" is
-                            code of the host itself, offset then the pc. Sent from the
-                            signal handler; the connection ends after it. */
+                            number, u64 offset), u64 connections: frames, innermost first;
+                            module "" is code of the host itself, offset then the pc.
+                            Sent from the signal handler; the connection ends after it. */
 };
 
 /* upgrade result: u64 world, u32 n, n * (str module, u32 old_number (0: new),
@@ -74,7 +74,8 @@ enum molt_frame_type {
  *     u32 state, str waiting_for, u64 mailbox, u64 bytes, u64 callbacks, u64 parent
  * stats: u64 processes, workers, stacks, callbacks, messages, crashes,
  *     restarts, u64 rss_bytes, u64 uptime_ms, 40 u64 stopped_threads, 40 u64
- *     stopped_processes (base/stops.h) */
+ *     stopped_processes (base/stops.h), u64 connections (hosts of before that
+ *     was counted leave it out) */
 
 struct molt_frame {
     uint32_t type;

@@ -262,6 +262,8 @@ int molt_record_get_stats(const void *bytes, size_t len, struct molt_stats_recor
         s.stopped_threads[i] = molt_reader_u64(&r);
     for (size_t i = 0; i < MOLT_STOP_BUCKETS; i++)
         s.stopped_processes[i] = molt_reader_u64(&r);
+    if (!r.is_failed && !molt_reader_at_end(&r))
+        s.connections = molt_reader_u64(&r);
     if (r.is_failed || !molt_reader_at_end(&r))
         return MOLT_EFORMAT;
     *ret = s;
@@ -279,6 +281,8 @@ int molt_record_get_crash(const void *bytes, size_t len, struct molt_crash_recor
     if (rc < 0)
         return rc;
     c.frames = frames;
+    if (!molt_reader_at_end(&r)) /* older hosts don't say */
+        c.connections = molt_reader_u64(&r);
     if (!molt_reader_at_end(&r)) {
         molt_record_fini_crash(&c);
         return MOLT_EFORMAT;

@@ -69,6 +69,7 @@ struct molt_stats_record {
     uint64_t rss_bytes, uptime_ms;
     uint64_t stopped_threads[MOLT_STOP_BUCKETS]; /* base/stops.h */
     uint64_t stopped_processes[MOLT_STOP_BUCKETS];
+    uint64_t connections; /* peers over IP */
 };
 
 struct molt_change_record {
@@ -97,6 +98,7 @@ struct molt_crash_record {
     uint64_t address, pid;
     size_t n_frames;
     struct molt_crash_frame *frames;
+    uint64_t connections; /* peers over IP that it cut off */
 };
 
 /* Append one record. @now_ms: the monotonic clock, for ages. */
@@ -108,7 +110,8 @@ void molt_record_put_iface(struct molt_buf *buf, const struct molt_iface_info *i
 void molt_record_put_upgrade(struct molt_buf *buf, const struct molt_upgrade_result *r,
                              uint64_t stage_ns);
 void molt_record_put_stats(struct molt_buf *buf, const struct molt_runtime_stats *s,
-                           const struct molt_stops *stops, uint64_t rss_bytes, uint64_t uptime_ms);
+                           const struct molt_stops *stops, uint64_t rss_bytes, uint64_t uptime_ms,
+                           uint64_t connections);
 
 /* Read a whole payload (without the reply's code). Lists are malloc'd. */
 int molt_record_get_versions(const void *bytes, size_t len, struct molt_version_record **ret,

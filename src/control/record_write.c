@@ -76,7 +76,8 @@ void molt_record_put_upgrade(struct molt_buf *buf, const struct molt_upgrade_res
 }
 
 void molt_record_put_stats(struct molt_buf *buf, const struct molt_runtime_stats *s,
-                           const struct molt_stops *stops, uint64_t rss_bytes, uint64_t uptime_ms)
+                           const struct molt_stops *stops, uint64_t rss_bytes, uint64_t uptime_ms,
+                           uint64_t connections)
 {
     molt_buf_u64(buf, s->n_processes);
     molt_buf_u64(buf, s->n_workers);
@@ -91,4 +92,5 @@ void molt_record_put_stats(struct molt_buf *buf, const struct molt_runtime_stats
         molt_buf_u64(buf, atomic_load_explicit(&stops->threads[i], memory_order_relaxed));
     for (size_t i = 0; i < MOLT_STOP_BUCKETS; i++)
         molt_buf_u64(buf, atomic_load_explicit(&stops->processes[i], memory_order_relaxed));
+    molt_buf_u64(buf, connections);
 }

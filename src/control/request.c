@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "control/connections.h"
 #include "control/record.h"
 #include "control/settings.h"
 #include "upgrade/upgrade.h"
@@ -368,7 +369,8 @@ static int serve_stats(struct request *rq)
         return MOLT_REQUEST_MALFORMED;
     molt_runtime_stats(molt_host_runtime(rq->state->host), &stats);
     molt_record_put_stats(rq->out, &stats, molt_code_stops(molt_host_code(rq->state->host)),
-                          resident_bytes(), molt_clock_ms() - rq->state->born_ms);
+                          resident_bytes(), molt_clock_ms() - rq->state->born_ms,
+                          molt_connections_count());
     return 0;
 }
 

@@ -146,7 +146,7 @@ static void misuse_is_answered_with_usage_and_2(void **state)
 
 static void a_second_agent_is_refused(void **state)
 {
-    assert_says(*state, 1, "an agent runs for", "dev", NULL);
+    assert_says(*state, 1, "molt dev (pid ", "dev", NULL);
 }
 
 int main(void)

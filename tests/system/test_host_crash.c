@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -38,7 +39,7 @@ static void a_crash_is_told_with_module_function_and_line(void **state)
     const char *line = test_app_await(app, "the host crashed: SIGSEGV");
     assert_non_null(strstr(line, "in hello@3, peek() src/hello.c:9"));
     assert_non_null(strstr(test_app_await(app, "called from"), "hello@3, crash() src/hello.c:13"));
-    test_app_await(app, "lost: all connections");
+    test_app_await(app, "lost: 3 processes with their states, 1 connection");
     test_app_await(app, "the host runs again");
     test_client_close(&client);
     assert_true(test_app_host(app) > 0);
@@ -63,9 +64,50 @@ static void a_killed_host_is_told_and_comes_back(void **state)
     struct test_client client;
     kill(test_app_host(app), SIGKILL);
     test_app_await(app, "the host was killed by SIGKILL (9)");
+    test_app_await(app, "lost: 3 processes with their states, ");
     test_app_await(app, "the host runs again");
     test_client_open(&client, app->port);
     assert_string_equal(test_client_get(&client, "/crash"), "7");
+    test_client_close(&client);
+}
+
+/* One that can't run: its on_start callback traps each time. */
+static void a_set_that_crashes_at_every_start_gives_way_to_the_one_before(void **state)
+{
+    struct test_app *app = *state;
+    struct test_client client;
+    char *text = test_app_read(app, "src/counter.c");
+    test_app_edit(app, "src/counter.c", "return 0;", "__builtin_trap();\n    return 0;");
+    test_app_await(app, "counter@1 -> 2");
+    kill(test_app_host(app), SIGKILL); /* what runs was initialised before */
+    test_app_await(app, "the host was killed by SIGKILL (9)");
+    test_app_await(app, "the host crashed: SIGILL");
+    test_app_await(app, "going back to the set before");
+    test_app_await(app, "the host runs again");
+    test_client_open(&client, app->port);
+    assert_string_equal(test_client_get(&client, "/count"), "1\n");
+    test_client_close(&client);
+    test_app_save(app, "src/counter.c", text);
+    free(text);
+    test_app_await(app, "nothing to change");
+}
+
+/* Without one before, it is tried again, slower and slower, and each save at
+ * once. */
+static void a_set_that_never_ran_is_given_time_until_it_is_mended(void **state)
+{
+    struct test_app *app = *state;
+    struct test_client client;
+    char *text = test_app_read(app, "src/counter.c");
+    assert_int_equal(test_app_stop(app), 0);
+    test_app_edit(app, "src/counter.c", "return 0;", "__builtin_trap();\n    return 0;");
+    test_app_start(app, "dev");
+    test_app_await(app, "the host crashed: SIGILL");
+    test_app_save(app, "src/counter.c", text);
+    free(text);
+    test_app_await(app, "app is live");
+    test_client_open(&client, app->port);
+    assert_string_equal(test_client_get(&client, "/count"), "1\n");
     test_client_close(&client);
 }
 
@@ -75,6 +117,8 @@ int main(void)
         cmocka_unit_test(a_crash_is_told_with_module_function_and_line),
         cmocka_unit_test(the_next_save_goes_live_as_before),
         cmocka_unit_test(a_killed_host_is_told_and_comes_back),
+        cmocka_unit_test(a_set_that_crashes_at_every_start_gives_way_to_the_one_before),
+        cmocka_unit_test(a_set_that_never_ran_is_given_time_until_it_is_mended),
     };
     return cmocka_run_group_tests_name("a crash of the app", tests, test_app_setup,
                                        test_app_teardown);

@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: The molt authors */
 #include "control/agent/agent.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include <sys/wait.h>
 
 #include "base/clock.h"
+#include "code/meta.h"
 #include "control/agent/backoff.h"
 #include "control/agent/crash_report.h"
 #include "control/agent/link.h"
@@ -18,6 +20,10 @@
 #define ANSWER_MS 30000
 #define EXIT_MS 2000        /* a host whose connection ended ends soon, or lives on */
 #define EXIT_CRASH_MS 60000 /* writing a core file takes its time */
+#define TAKE_OVER_MS 2000   /* until the host noticed that the agent before is gone */
+#define SAMPLE_MS 5000      /* what a crash costs is counted so often */
+#define EARLY_MS 10000      /* a host that ends sooner may not be able to run its set */
+#define EARLY_MAX 3         /* in a row; then the set before is tried */
 
 struct molt_agent {
     char *root, *store, *socket, *host;
@@ -29,7 +35,10 @@ struct molt_agent {
     enum molt_agent_state state;
     struct molt_link *link;
     bool is_attached, is_started;
-    struct molt_set *good;
+    struct molt_set *good, *before; /* what runs, and what ran well before that */
+    unsigned n_early;               /* ends in a row, of hosts of the good set */
+    struct molt_stats_record sample;
+    uint64_t sample_ms; /* 0: none of this host */
     struct molt_backoff backoff;
     uint64_t up_ms, restart_ms; /* since when it runs; when to start it again */
     unsigned n_restarts;
@@ -91,6 +100,7 @@ void molt_agent_free(struct molt_agent *agent)
         return;
     molt_link_free(agent->link);
     molt_set_free(agent->good);
+    molt_set_free(agent->before);
     forget_crash(agent);
     free(agent->images);
     free(agent->root);
@@ -157,7 +167,7 @@ static void drop_link(struct molt_agent *agent)
 }
 
 /* A host that an earlier agent left running, else a new one. */
-static int connect_host(struct molt_agent *agent, struct molt_error *err)
+static int connect_host(struct molt_agent *agent, bool may_spawn, struct molt_error *err)
 {
     struct molt_link_options options = {.host = agent->host,
                                         .store = agent->store,
@@ -166,19 +176,26 @@ static int connect_host(struct molt_agent *agent, struct molt_error *err)
                                         .is_sealed = agent->is_sealed,
                                         .on_event = on_event,
                                         .user = agent};
+    uint64_t end_ms = molt_clock_ms() + TAKE_OVER_MS;
     int rc = molt_link_attach(&options, &agent->link, err);
+    /* The lock of the project is ours, so the other agent is dead; the host
+     * finishes what it does for it first. No event tells when. */
+    for (; rc == MOLT_EBUSY && molt_clock_ms() < end_ms; poll(NULL, 0, 5))
+        rc = molt_link_attach(&options, &agent->link, err);
     agent->is_attached = rc == 0;
-    if (rc == MOLT_ENOENT || rc == MOLT_ECLOSED)
+    if (may_spawn && (rc == MOLT_ENOENT || rc == MOLT_ECLOSED))
         rc = molt_link_spawn(&options, &agent->link, err);
     return rc;
 }
 
-static int bring_up(struct molt_agent *agent, const struct molt_set *set, struct molt_error *err)
+static int bring_up(struct molt_agent *agent, const struct molt_set *set, bool may_spawn,
+                    struct molt_error *err)
 {
     if (agent->link)
         return 0;
     forget_crash(agent);
-    int rc = connect_host(agent, err);
+    agent->sample_ms = 0;
+    int rc = connect_host(agent, may_spawn, err);
     if (rc < 0)
         return rc;
     agent->is_started = molt_link_is_started(agent->link);
@@ -250,22 +267,111 @@ static int apply_and_start(struct molt_agent *agent, struct molt_set *set, struc
     int rc = molt_apply_set(&context, set, ret);
     if (rc < 0)
         return rc;
+    remember_images(agent);
     rc = start_root(agent, set, &err);
     return rc < 0 ? fail_outcome(ret, rc, &err) : 0;
 }
 
 static void go_down(struct molt_agent *agent);
 
+/* Count what would be lost; not knowing it only makes a report poorer. */
+static void sample(struct molt_agent *agent)
+{
+    struct molt_buf answer = MOLT_BUF_INIT;
+    if (molt_link_request(agent->link, MOLT_FRAME_STATS, NULL, -1, ANSWER_MS, &answer, NULL) == 0 &&
+        molt_record_get_stats(answer.data, answer.len, &agent->sample) == 0)
+        agent->sample_ms = molt_clock_ms();
+    molt_buf_fini(&answer);
+}
+
+static bool has_config(const struct molt_set *set, const struct molt_set *other)
+{
+    for (size_t i = 0; i < other->n_config; i++) {
+        const char *value = molt_set_config(set, other->config_keys[i]);
+        if (!value || strcmp(value, other->config_values[i]) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* A host that runs gets the configuration of @set if it has another. */
+static int reconfigure(struct molt_agent *agent, const struct molt_set *set, struct molt_error *err)
+{
+    return agent->good && !has_config(agent->good, set) ? configure(agent, set, err) : 0;
+}
+
+/* @set runs. @is_same: as code it is what ran before. @was_down: what it
+ * replaces was not running, and is nothing to go back to. */
+static void take_set(struct molt_agent *agent, struct molt_set *set, bool is_same, bool was_down)
+{
+    if (is_same || was_down) {
+        molt_set_free(agent->good);
+    } else {
+        molt_set_free(agent->before);
+        agent->before = agent->good;
+    }
+    agent->good = set;
+    if (!is_same)
+        agent->n_early = 0;
+    agent->state = MOLT_AGENT_LIVE;
+    sample(agent);
+}
+
+/* Nothing changed, so the configuration doesn't either. */
+static void reconfigure_back(struct molt_agent *agent, const struct molt_set *set)
+{
+    if (agent->good && !has_config(agent->good, set))
+        configure(agent, agent->good, NULL);
+}
+
+/* Do both run the same code? */
+static bool is_same_set(const struct molt_set *a, const struct molt_set *b)
+{
+    for (size_t i = 0; a && i < b->n_modules; i++) {
+        const struct molt_set_module *m = molt_set_find(a, b->modules[i].meta->module);
+        if (!m || memcmp(m->meta->digest, b->modules[i].meta->digest, sizeof(m->meta->digest)) != 0)
+            return false;
+    }
+    return a && a->n_modules == b->n_modules;
+}
+
+static int learn(struct molt_agent *agent, struct molt_set *set, struct molt_error *err)
+{
+    struct molt_apply_context context = {.link = agent->link, .store = agent->store};
+    int rc = bring_up(agent, set, false, err);
+    context.link = agent->link;
+    return rc < 0 || !agent->is_started ? rc : molt_apply_learn(&context, set, err);
+}
+
+int molt_agent_adopt(struct molt_agent *agent, struct molt_set *set, struct molt_error *err)
+{
+    int rc = learn(agent, set, err);
+    if (rc == 0 && agent->is_started) {
+        remember_images(agent);
+        take_set(agent, set, false, true);
+        return 0;
+    }
+    molt_set_free(set);
+    if (rc < 0 && agent->link)
+        drop_link(agent);
+    return rc == MOLT_ENOENT || rc == MOLT_ECLOSED ? 0 : rc;
+}
+
 int molt_agent_apply(struct molt_agent *agent, struct molt_set *set, struct molt_outcome *ret)
 {
     struct molt_error err = {0};
     *ret = (struct molt_outcome){0};
-    int rc = bring_up(agent, set, &err);
+    bool was_down = !agent->link;
+    int rc = bring_up(agent, set, true, &err);
+    if (rc == 0 && !was_down)
+        rc = reconfigure(agent, set, &err);
     if (rc < 0) {
         molt_set_free(set);
         return fail_outcome(ret, rc, &err);
     }
     rc = apply_and_start(agent, set, ret);
+    if (rc < 0 && !was_down && !molt_link_is_lost(agent->link))
+        reconfigure_back(agent, set);
     if (molt_link_is_lost(agent->link)) {
         molt_set_free(set);
         go_down(agent);
@@ -275,10 +381,7 @@ int molt_agent_apply(struct molt_agent *agent, struct molt_set *set, struct molt
         molt_set_free(set);
         return rc;
     }
-    molt_set_free(agent->good);
-    agent->good = set;
-    agent->state = MOLT_AGENT_LIVE;
-    remember_images(agent);
+    take_set(agent, set, was_down ? is_same_set(agent->good, set) : ret->is_unchanged, was_down);
     return 0;
 }
 
@@ -296,6 +399,57 @@ static void print_status(int status, struct molt_buf *out)
         molt_buf_printf(out, "exited with code %d", WEXITSTATUS(status));
 }
 
+static const char *plural(uint64_t n, const char *one, const char *more)
+{
+    return n == 1 ? one : more;
+}
+
+/* As it was counted last: nobody can be asked any more. */
+static void print_loss(const struct molt_agent *agent, struct molt_buf *out)
+{
+    const struct molt_stats_record *s = &agent->sample;
+    uint64_t n = agent->has_crash ? agent->crash.connections : s->connections;
+    if (agent->sample_ms && agent->has_crash) /* which said how many, in the end */
+        molt_buf_printf(out, "\n  lost: %llu process%s with %s, %llu connection%s",
+                        (unsigned long long)s->processes, plural(s->processes, "", "es"),
+                        plural(s->processes, "its state", "their states"), (unsigned long long)n,
+                        plural(n, "", "s"));
+    else if (agent->sample_ms)
+        molt_buf_printf(out,
+                        "\n  lost: %llu process%s with %s, %llu connection%s (counted %.1f s "
+                        "before)",
+                        (unsigned long long)s->processes, plural(s->processes, "", "es"),
+                        plural(s->processes, "its state", "their states"), (unsigned long long)n,
+                        plural(n, "", "s"), (double)(molt_clock_ms() - agent->sample_ms) / 1e3);
+    else
+        molt_buf_adds(out, "\n  lost: all connections, and the states of all processes");
+}
+
+static void print_prospect(const struct molt_agent *agent, struct molt_buf *out)
+{
+    if (agent->n_early >= EARLY_MAX && agent->before)
+        molt_buf_printf(out,
+                        "\n  it ended %u times in a row within %u s of its start: going back to "
+                        "the set before; save a fix to go on",
+                        agent->n_early, EARLY_MS / 1000);
+    else if (agent->n_early >= EARLY_MAX)
+        molt_buf_printf(out,
+                        "\n  it ended %u times in a row within %u s of its start, and there is no "
+                        "set before to go back to; a save is tried at once",
+                        agent->n_early, EARLY_MS / 1000);
+}
+
+/* The set before takes the place of one that can't run. */
+static void fall_back(struct molt_agent *agent)
+{
+    if (agent->n_early < EARLY_MAX || !agent->before)
+        return;
+    molt_set_free(agent->good);
+    agent->good = agent->before;
+    agent->before = NULL;
+    agent->n_early = 0;
+}
+
 static char *describe_end(struct molt_agent *agent, bool is_dead, int status)
 {
     struct molt_buf out = MOLT_BUF_INIT;
@@ -311,7 +465,9 @@ static char *describe_end(struct molt_agent *agent, bool is_dead, int status)
                         (int)molt_link_pid(agent->link));
     }
     if (is_dead)
-        molt_buf_adds(&out, "\n  lost: all connections, and the states of all processes");
+        print_loss(agent, &out);
+    if (is_dead && agent->good)
+        print_prospect(agent, &out);
     char *text = molt_buf_take(&out);
     molt_buf_fini(&out);
     return text;
@@ -322,9 +478,14 @@ static void go_down(struct molt_agent *agent)
     int status = -1;
     bool is_dead =
         molt_link_wait_exit(agent->link, agent->has_crash ? EXIT_CRASH_MS : EXIT_MS, &status) == 0;
-    uint64_t now = molt_clock_ms();
-    unsigned delay_ms = molt_backoff_next(&agent->backoff, now - agent->up_ms);
+    uint64_t now = molt_clock_ms(), lived_ms = now - agent->up_ms;
+    unsigned delay_ms = molt_backoff_next(&agent->backoff, lived_ms);
+    if (is_dead)
+        agent->n_early = lived_ms < EARLY_MS ? agent->n_early + 1 : 0;
     char *text = describe_end(agent, is_dead, status);
+    if (is_dead)
+        fall_back(agent);
+    agent->sample_ms = 0;
     drop_link(agent);
     if (is_dead)
         agent->n_images = 0; /* numbers start anew */
@@ -374,18 +535,26 @@ int molt_agent_fd(const struct molt_agent *agent)
 
 int molt_agent_timeout(const struct molt_agent *agent)
 {
-    if (agent->state != MOLT_AGENT_DOWN || !agent->good)
+    uint64_t now = molt_clock_ms(), then;
+    if (agent->state == MOLT_AGENT_DOWN && agent->good)
+        then = agent->restart_ms;
+    else if (agent->state == MOLT_AGENT_LIVE && agent->sample_ms)
+        then = agent->sample_ms + SAMPLE_MS;
+    else
         return -1;
-    uint64_t now = molt_clock_ms();
-    return now < agent->restart_ms ? (int)(agent->restart_ms - now) : 0;
+    return now < then ? (int)(then - now) : 0;
 }
 
 void molt_agent_tick(struct molt_agent *agent)
 {
     if (agent->link && molt_link_poll(agent->link) < 0)
         go_down(agent);
-    if (molt_agent_timeout(agent) == 0)
+    if (molt_agent_timeout(agent) != 0)
+        return;
+    if (agent->state == MOLT_AGENT_DOWN)
         restart(agent);
+    else
+        sample(agent);
 }
 
 int molt_agent_stop(struct molt_agent *agent, int timeout_ms, struct molt_error *err)

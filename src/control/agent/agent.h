@@ -27,8 +27,8 @@ struct molt_link;
 struct molt_agent_events {
     void (*on_log)(void *user, enum molt_level level, const char *text);
     void (*on_unloaded)(void *user, const char *module, unsigned number, uint64_t retained_ms);
-    /* The host ended: @text says where, why and what is lost; it is started
-     * again in @restart_ms. */
+    /* The host ended: @text says where, why, what is lost and how it goes on;
+     * it is started again in @restart_ms. */
     void (*on_down)(void *user, const char *text, unsigned restart_ms);
     /* It runs again after that. */
     void (*on_up)(void *user, pid_t pid);
@@ -54,6 +54,11 @@ int molt_agent_new(const struct molt_agent_options *options, struct molt_agent *
                    struct molt_error *err);
 /* The host goes on; stop it before, if that is meant. */
 void molt_agent_free(struct molt_agent *agent);
+
+/* Take over the host that an earlier agent left running, if there is one, and
+ * learn what it runs: that is the good set then, with the name and configuration
+ * of @set (consumed). 0 also if none runs: look at molt_agent_state(). */
+int molt_agent_adopt(struct molt_agent *agent, struct molt_set *set, struct molt_error *err);
 
 /* Bring the host to @set (consumed), starting one, or attaching to the one that
  * still runs from an earlier agent, if need be. On success @set is the good

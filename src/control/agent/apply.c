@@ -415,6 +415,37 @@ static char *print_failure(struct apply *a, int code)
     return text;
 }
 
+static int learn_module(struct apply *a, const struct molt_meta *meta)
+{
+    char hex[MOLT_SHA256_HEX];
+    struct molt_buf path = MOLT_BUF_INIT;
+    molt_sha256_hex(meta->digest, hex);
+    molt_buf_printf(&path, "%s/%s-%s.so", a->context->store, meta->module, hex);
+    int rc = path.is_failed ? MOLT_ENOMEM : molt_set_put(a->set, meta, path.data);
+    molt_buf_fini(&path);
+    return rc < 0 ? no_memory(a) : 0;
+}
+
+int molt_apply_learn(const struct molt_apply_context *context, struct molt_set *set,
+                     struct molt_error *err)
+{
+    struct apply a = {.context = context, .set = set};
+    char *start = strdup(molt_link_root(context->link));
+    int rc = start ? fetch_running(&a) : no_memory(&a);
+    for (size_t i = 0; rc == 0 && i < a.n_running; i++)
+        rc = learn_module(&a, a.running[i].meta);
+    if (rc == 0) {
+        free(set->start);
+        set->start = start;
+        start = NULL;
+    } else {
+        molt_error_set(err, rc, "%s", *a.err.text ? a.err.text : molt_error_text(rc));
+    }
+    free(start);
+    apply_fini(&a);
+    return rc;
+}
+
 int molt_apply_set(const struct molt_apply_context *context, struct molt_set *set,
                    struct molt_outcome *ret)
 {

@@ -40,6 +40,11 @@ int molt_apply_set(const struct molt_apply_context *context, struct molt_set *se
                    struct molt_outcome *ret);
 void molt_outcome_fini(struct molt_outcome *outcome);
 
+/* Put every module that runs into @set, with the image that it has in the
+ * store, and start the same root supervisor. */
+int molt_apply_learn(const struct molt_apply_context *context, struct molt_set *set,
+                     struct molt_error *err);
+
 /* Add the interface objects to @set that a host without any needs. */
 int molt_apply_make_interfaces(struct molt_builder *builder, struct molt_set *set,
                                struct molt_error *err);

@@ -25,6 +25,7 @@ struct molt_link {
     pid_t pid;
     int pidfd; /* -1: the kernel has none */
     bool is_child, is_started, is_lost;
+    char *root; /* supervisor; NULL before HELLO */
     uint32_t last_id;
     molt_link_event_fn *on_event;
     void *user;
@@ -148,7 +149,8 @@ static int say_hello(struct molt_link *link, struct molt_error *err)
         molt_reader_u32(&r);
         link->pid = (pid_t)molt_reader_u32(&r);
         link->is_started = molt_reader_u8(&r);
-        free(molt_reader_str(&r));
+        free(link->root);
+        link->root = molt_reader_str(&r);
         if (!molt_reader_at_end(&r))
             rc = molt_error_set(err, MOLT_EFORMAT, "the host's HELLO is malformed");
     }
@@ -227,6 +229,7 @@ void molt_link_free(struct molt_link *link)
     molt_conn_free(link->conn);
     if (link->pidfd >= 0)
         close(link->pidfd);
+    free(link->root);
     free(link);
 }
 
@@ -243,6 +246,11 @@ pid_t molt_link_pid(const struct molt_link *link)
 bool molt_link_is_started(const struct molt_link *link)
 {
     return link->is_started;
+}
+
+const char *molt_link_root(const struct molt_link *link)
+{
+    return link->root ? link->root : "";
 }
 
 bool molt_link_is_lost(const struct molt_link *link)

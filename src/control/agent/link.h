@@ -53,7 +53,8 @@ void molt_link_free(struct molt_link *link);
 
 int molt_link_fd(const struct molt_link *link);
 pid_t molt_link_pid(const struct molt_link *link);
-bool molt_link_is_started(const struct molt_link *link); /* as HELLO said */
+bool molt_link_is_started(const struct molt_link *link);  /* as HELLO said */
+const char *molt_link_root(const struct molt_link *link); /* root supervisor, as HELLO said; "" */
 bool molt_link_is_lost(const struct molt_link *link);
 
 /* Ask, and wait for the answer at most @timeout_ms. @payload and @ret may be
