@@ -10,9 +10,17 @@
 
 #include "port/context.h"
 
+/* Where a thread goes on whose context was dropped. */
+struct molt_context_landing {
+    const void *saved; /* what molt_context_swap() left on the caller's stack */
+    /* If not NULL: to be called as first(arg, 0) by the thread, when the handler
+     * has returned and before it goes on. */
+    void (*first)(void *arg, unsigned flags);
+    void *arg;
+};
+
 /* Tell the sanitizers that the thread goes on with the caller of @from, which
- * never goes on. Returns where molt_context_swap() left the caller's
- * registers, for the handler to load. */
-const void *molt_context_drop(struct molt_context *from);
+ * never goes on, and say where. */
+void molt_context_drop(struct molt_context *from, struct molt_context_landing *ret);
 
 #endif

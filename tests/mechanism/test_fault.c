@@ -20,8 +20,10 @@
 
 #define THREADS 4
 #if defined(MOLT_HAS_ASAN) || defined(MOLT_HAS_TSAN)
+#define IS_SANITIZED true
 #define CRASHES 20 /* of each kind and thread: each is some times slower */
 #else
+#define IS_SANITIZED false
 #define CRASHES 5000
 #endif
 #define SLOWER 50 /* times that a walk over thousands of frames takes longer */
@@ -185,7 +187,10 @@ static void each_kind_of_crash_ends_only_its_flow(void **state)
     crash_on_all_threads(env.ways); /* caches of threads' stacks are warm now */
     size_t before = count_mappings();
     crash_on_all_threads(env.ways);
-    assert_true(count_mappings() <= before + 2);
+    if (IS_SANITIZED)
+        print_message("  mappings not counted: the sanitizer makes more of its own\n");
+    else
+        assert_true(count_mappings() <= before + 2);
 }
 
 static void a_bad_pointer_for_a_pure_function_of_libc_is_the_modules(void **state)
@@ -193,10 +198,10 @@ static void a_bad_pointer_for_a_pure_function_of_libc_is_the_modules(void **stat
     (void)state;
     size_t of, n = molt_leaf_count(&of);
     print_message("  %zu of %zu pure leaf functions found\n", n, of);
-#if defined(MOLT_HAS_ASAN) || defined(MOLT_HAS_TSAN)
-    print_message("  skipped: the sanitizer has functions of its own\n");
-    skip();
-#endif
+    if (IS_SANITIZED) {
+        print_message("  skipped: the sanitizer has functions of its own\n");
+        skip();
+    }
     assert_int_equal(n, of);
     crash_on_all_threads(env.leaf_ways);
 }
@@ -242,6 +247,10 @@ static void crashes_that_a_library_is_part_of_end_the_host(void **state)
     (void)state;
     for (const struct fault_way *way = env.fatal_ways; way->name; way++) {
         int fate = fate_of(way, false, false);
+        if (IS_SANITIZED && strcmp(way->name, "free") == 0) {
+            assert_int_not_equal(fate, 0); /* its allocator has last words of its own */
+            continue;
+        }
         if (fate != way->signal)
             fail_msg("%s: %d instead of %d", way->name, fate, way->signal);
         fate = fate_of(way, true, false);

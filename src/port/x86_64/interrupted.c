@@ -139,14 +139,24 @@ static void reset_float(ucontext_t *uc, const struct molt_float_control *control
 void molt_interrupted_leave(void *ucontext, struct molt_context *from,
                             const struct molt_float_control *control)
 {
+    /* What molt_context_swap() left on the caller's stack, see context.S. */
     static const int order[] = {REG_R15, REG_R14, REG_R13, REG_R12, REG_RBX, REG_RBP, REG_RIP};
+    enum { N = sizeof(order) / sizeof(*order) };
     ucontext_t *uc = ucontext;
     greg_t *regs = uc->uc_mcontext.gregs;
-    /* What molt_context_swap() left on the caller's stack, see context.S. */
-    const greg_t *saved = molt_context_drop(from);
-    for (size_t i = 0; i < sizeof(order) / sizeof(*order); i++)
+    struct molt_context_landing to;
+    molt_context_drop(from, &to);
+    const greg_t *saved = to.saved;
+    for (size_t i = 0; i < N; i++)
         regs[order[i]] = saved[i];
-    regs[REG_RSP] = (greg_t)(uintptr_t)(saved + sizeof(order) / sizeof(*order));
+    regs[REG_RSP] = (greg_t)(uintptr_t)(saved + N);
+    if (to.first) {
+        /* As if called from there: its return address is the last one saved. */
+        regs[REG_RSP] -= (greg_t)sizeof(*saved);
+        regs[REG_RIP] = (greg_t)(uintptr_t)to.first;
+        regs[REG_RDI] = (greg_t)(uintptr_t)to.arg;
+        regs[REG_RSI] = 0;
+    }
     regs[REG_EFL] &= ~(FLAG_DIRECTION | FLAG_ALIGNMENT);
     reset_float(uc, control);
 }
