@@ -31,6 +31,16 @@ const struct rt_experiment molt_rt_experiments[RT_EXPERIMENTS] = {
                    {1, 100, 10000, 100000}, 10000},
     [RT_TIMERS] = {"timers", "timers", "any", "timers", 2, RT_ALL,
                    {10, 100, 1000, 10000, 100000, 1000000}, 1000000},
+    [RT_GET_SET] = {"get-set", "table-get-set", "same", "rows", 1, RT_BEAM, {1000, 100000, 1000000}, 100000},
+    [RT_PUT_SET] = {"put-set", "table-put-set", "same", "rows", 1, RT_BEAM, {1000, 100000, 1000000}, 100000},
+    [RT_ADD_SET] = {"add-set", "table-add-set", "same", "rows", 1, RT_BEAM, {100000}, 100000},
+    [RT_GET_ORDERED] = {"get-ordered", "table-get-ordered", "same", "rows", 1, RT_BEAM, {1000, 100000, 1000000}, 100000},
+    [RT_PUT_ORDERED] = {"put-ordered", "table-put-ordered", "same", "rows", 1, RT_BEAM, {1000, 100000, 1000000}, 100000},
+    [RT_GET_SET_2] = {"get-set-2", "table-get-set", "across", "rows", 2, RT_BEAM, {100000}, 100000},
+    [RT_PUT_SET_2] = {"put-set-2", "table-put-set", "across", "rows", 2, RT_BEAM, {100000}, 100000},
+    [RT_ADD_SET_2] = {"add-set-2", "table-add-set", "across", "rows", 2, RT_BEAM, {100000}, 100000},
+    [RT_GET_ORDERED_2] = {"get-ordered-2", "table-get-ordered", "across", "rows", 2, RT_BEAM, {100000}, 100000},
+    [RT_PUT_ORDERED_2] = {"put-ordered-2", "table-put-ordered", "across", "rows", 2, RT_BEAM, {100000}, 100000},
 };
 /* clang-format on */
 
@@ -54,8 +64,11 @@ static double seconds(const struct molt_bench_result *r)
 {
     return get(r, "wall_ns") / 1e9;
 }
+/* Of fewer than a thousand it would be of what is loaded at the first use. */
 static double bytes_each(const struct molt_bench_result *r)
 {
+    if (get(r, "ops") < 1000)
+        return NAN;
     return get(r, "grown") / get(r, "ops");
 }
 static double mebibytes(const struct molt_bench_result *r)
@@ -106,6 +119,16 @@ const struct rt_metric molt_rt_metrics[] = {
     {RT_TIMERS, "timer-late-p50", "A million timers: lateness, median", "ms", "Lateness of timers, median", late_p50, false, 2, 0, 0, RT_BOTH},
     {RT_TIMERS, "timer-late-p99", "A million timers: lateness, p99", "ms", "Lateness of timers, p99", late_p99, false, 2, 0, 0, RT_BOTH},
     {RT_TIMERS, "timer-late-max", "A million timers: lateness, longest", "ms", "Lateness of timers, longest", late_max, false, 2, 0, 0, RT_BOTH},
+    {RT_GET_SET, "table-get-set", "Table, hash set: read", "M/s", "Table, hash set: reads", millions, true, 2, 0, 0, RT_BOTH},
+    {RT_PUT_SET, "table-put-set", "Table, hash set: write", "M/s", "Table, hash set: writes", millions, true, 2, 0, 0, RT_BOTH},
+    {RT_ADD_SET, "table-add-set", "Table, hash set: count", "M/s", NULL, millions, true, 2, 0, 0, RT_BOTH},
+    {RT_GET_ORDERED, "table-get-ordered", "Table, ordered: read", "M/s", "Table, ordered: reads", millions, true, 2, 0, 0, RT_BOTH},
+    {RT_PUT_ORDERED, "table-put-ordered", "Table, ordered: write", "M/s", "Table, ordered: writes", millions, true, 2, 0, 0, RT_BOTH},
+    {RT_GET_SET_2, "table-get-set-2", "Table, hash set: read, two processes on two workers", "M/s", NULL, millions, true, 2, 0, 0, RT_BOTH},
+    {RT_PUT_SET_2, "table-put-set-2", "Table, hash set: write, two processes on two workers", "M/s", NULL, millions, true, 2, 0, 0, RT_BOTH},
+    {RT_ADD_SET_2, "table-add-set-2", "Table, hash set: count, two processes on two workers", "M/s", NULL, millions, true, 2, 0, 0, RT_BOTH},
+    {RT_GET_ORDERED_2, "table-get-ordered-2", "Table, ordered: read, two processes on two workers", "M/s", NULL, millions, true, 2, 0, 0, RT_BOTH},
+    {RT_PUT_ORDERED_2, "table-put-ordered-2", "Table, ordered: write, two processes on two workers", "M/s", NULL, millions, true, 2, 0, 0, RT_BOTH},
 };
 /* clang-format on */
 const size_t molt_rt_n_metrics = sizeof(molt_rt_metrics) / sizeof(*molt_rt_metrics);

@@ -91,11 +91,13 @@ static bool is_listed(const char *list, const char *name)
 
 /* ---- running ------------------------------------------------------------------------ */
 
-static bool is_wanted(const struct options *o, const struct rt_experiment *e, unsigned long n)
+static bool is_wanted(const struct options *o, enum rt_experiment_id id, unsigned long n)
 {
     static const unsigned long million = 1000000;
+    const struct rt_experiment *e = &molt_rt_experiments[id];
     double available = (double)sysconf(_SC_AVPHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
-    if (o->only && !is_listed(o->only, e->name))
+    if ((o->only && !is_listed(o->only, e->name)) ||
+        (molt_rt_is_table(id) && !MOLT_BENCH_HAS_TABLES))
         return false;
     if (n >= million && available < MILLION_BYTES) {
         molt_bench_say("%s with %lu is left out: %.0f GiB of free memory are needed", e->name, n,
@@ -148,7 +150,7 @@ static unsigned run_round(const struct options *o, struct rt_results *results, u
     unsigned n = 0;
     for (unsigned id = 0; id < RT_EXPERIMENTS; id++)
         for (size_t i = 0; i < RT_POINTS_MAX && molt_rt_experiments[id].points[i]; i++)
-            if (is_wanted(o, &molt_rt_experiments[id], molt_rt_experiments[id].points[i])) {
+            if (is_wanted(o, (enum rt_experiment_id)id, molt_rt_experiments[id].points[i])) {
                 run_point(o, results, (enum rt_experiment_id)id, i, round);
                 n++;
             }

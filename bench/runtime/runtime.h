@@ -26,7 +26,10 @@
 /* ---- who ----------------------------------------------------------------------- */
 
 enum rt_who { RT_MOLT, RT_ERLANG, RT_GO, RT_HIBERNATED, RT_WHO };
-enum { RT_ALL = 1 << RT_MOLT | 1 << RT_ERLANG | 1 << RT_GO };
+enum {
+    RT_ALL = 1 << RT_MOLT | 1 << RT_ERLANG | 1 << RT_GO,
+    RT_BEAM = 1 << RT_MOLT | 1 << RT_ERLANG
+};
 
 struct rt_order {
     const char *command; /* what the programs call it */
@@ -77,10 +80,26 @@ enum rt_experiment_id {
     RT_IDLE,
     RT_CANCEL,
     RT_TIMERS,
+    RT_GET_SET,
+    RT_PUT_SET,
+    RT_ADD_SET,
+    RT_GET_ORDERED,
+    RT_PUT_ORDERED,
+    RT_GET_SET_2,
+    RT_PUT_SET_2,
+    RT_ADD_SET_2,
+    RT_GET_ORDERED_2,
+    RT_PUT_ORDERED_2,
     RT_EXPERIMENTS
 };
 
 extern const struct rt_experiment molt_rt_experiments[RT_EXPERIMENTS];
+
+/* From RT_GET_SET on they are of tables. */
+static inline bool molt_rt_is_table(enum rt_experiment_id id)
+{
+    return id >= RT_GET_SET;
+}
 
 /* What is read from a result, and what it ought to be. */
 struct rt_metric {

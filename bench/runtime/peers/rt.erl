@@ -211,6 +211,7 @@ member(Next, Starter) ->
 idle(N, How) ->
     Self = self(),
     Born = atomics:new(1, [{signed, false}]),
+    resident(), %% loads what it needs
     Before = resident(),
     Cpu = cpu_ns(),
     Began = now_ns(),
