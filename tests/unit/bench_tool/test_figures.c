@@ -182,7 +182,7 @@ static void picture_leaves_out_what_has_no_logarithm(void **state)
                                    .x_label = "x",
                                    .y_label = "y",
                                    .n_lines = 1,
-                                   .lines = {{"a", 2, {0, 1}, {1, 0}}}};
+                                   .lines = {{.name = "a", .n = 2, .x = {0, 1}, .y = {1, 0}}}};
     char *text = draw(&plot);
     assert_non_null(strstr(text, "nothing was measured"));
     assert_null(strstr(text, "nan"));
@@ -202,7 +202,8 @@ static void names_of_lines_that_end_together_are_apart(void **state)
                                    .x_label = "x",
                                    .y_label = "y",
                                    .n_lines = 2,
-                                   .lines = {{"a", 2, {1, 10}, {2, 3}}, {"b", 2, {1, 10}, {4, 3}}}};
+                                   .lines = {{.name = "a", .n = 2, .x = {1, 10}, .y = {2, 3}},
+                                             {.name = "b", .n = 2, .x = {1, 10}, .y = {4, 3}}}};
     char *text = draw(&plot);
     assert_true(fabs(height_of(text, ">a</text>") - height_of(text, ">b</text>")) >= 18);
     free(text);
