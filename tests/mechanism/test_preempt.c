@@ -11,12 +11,14 @@
 #include <stdlib.h>
 #include <sys/timerfd.h>
 #include <time.h>
+#include <ucontext.h>
 
 #include "support/flow_worker.h"
 
 #include "base/clock.h"
 #include "modules/preempt.h"
 #include "port/sanitize.h"
+#include "port/walk.h"
 #include "support/compile.h"
 
 #define ENOUGH 300        /* redirections of each kernel */
@@ -24,6 +26,12 @@
 #define DEADLINE_MS 20000 /* for ENOUGH */
 #define PERIOD_MIN_US 50
 #define PERIOD_MAX_US 200
+
+#if defined(MOLT_HAS_ASAN) || defined(MOLT_HAS_TSAN)
+#define IS_SANITIZED true
+#else
+#define IS_SANITIZED false
+#endif
 
 static struct {
     const char *cc, *flags;
@@ -345,6 +353,156 @@ static void a_scan_of_the_suspended_stack_finds_all_registers(void **state)
     flow_worker_close(&w);
 }
 
+/* ---- every instruction ---------------------------------------------------------------------- */
+
+#define STEP_ROUNDS 400
+#define STEP_DEPTH 256
+#define STEP_PCS 64
+#define FLAG_TRAP 0x100
+
+/* The calls that the processor made, noted while it runs step by step, against
+ * what a walk says at each instruction. */
+static struct {
+    struct flow_worker *w;
+    uintptr_t first; /* of the kernel */
+    uintptr_t last_pc;
+    bool is_inside;
+    size_t depth;
+    uintptr_t returns[STEP_DEPTH]; /* return addresses, outermost first */
+    unsigned long n_steps, n_walks, n_missed, n_refused, n_wrong;
+    uintptr_t wrong_pc;
+} step;
+
+static bool is_call(const unsigned char *code)
+{
+    if (*code == 0x3e || (*code & 0xf0) == 0x40) /* notrack, REX */
+        code++;
+    return *code == 0xe8 || (*code == 0xff && (code[1] >> 3 & 7) == 2);
+}
+
+static bool is_ret(const unsigned char *code)
+{
+    return *code == 0xc3 || *code == 0xc2 || (*code == 0xf3 && code[1] == 0xc3);
+}
+
+static void note_calls(uintptr_t pc, uintptr_t sp)
+{
+    bool begins = !step.is_inside && pc == step.first;
+    if (begins || (step.is_inside && is_call((const unsigned char *)step.last_pc))) {
+        if (step.depth < STEP_DEPTH)
+            step.returns[step.depth] = *(const uintptr_t *)sp;
+        step.depth++;
+        step.is_inside = true;
+    } else if (step.is_inside && is_ret((const unsigned char *)step.last_pc)) {
+        step.is_inside = --step.depth > 0;
+    }
+}
+
+/* All callers of this instruction in the kernel, as noted? */
+static bool is_all_text(void)
+{
+    for (size_t i = 1; i < step.depth; i++)
+        if (!flow_worker_is_text(step.w, step.returns[i] - 1))
+            return false;
+    return true;
+}
+
+static bool is_as_noted(const struct molt_walk *walk, uintptr_t pc)
+{
+    if (walk->n_frames != step.depth || walk->pcs[0] != pc)
+        return false;
+    for (size_t i = 1; i < walk->n_pcs; i++)
+        if (walk->pcs[i] != step.returns[step.depth - i])
+            return false;
+    return true;
+}
+
+static void compare(const void *context, uintptr_t pc)
+{
+    uintptr_t pcs[STEP_PCS];
+    struct molt_flow *flow = &step.w->flow;
+    struct molt_walk walk = {.is_module_text = flow_worker_is_text,
+                             .user = step.w,
+                             .pcs = pcs,
+                             .max = STEP_PCS};
+    molt_unwind_init(&walk.at, context, molt_walk_low(flow), molt_walk_high(flow));
+    bool is_walkable = molt_walk(&walk, flow), is_text = is_all_text();
+    step.n_walks++;
+    step.n_missed += !is_walkable && is_text;
+    step.n_refused += !is_walkable && !is_text;
+    if (is_walkable && (!is_text || !is_as_noted(&walk, pc))) {
+        step.n_wrong++;
+        step.wrong_pc = pc - step.w->text[0].from;
+    }
+}
+
+static void on_step(int signal, siginfo_t *info, void *context)
+{
+    greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
+    uintptr_t pc = (uintptr_t)regs[REG_RIP];
+    (void)signal;
+    (void)info;
+    note_calls(pc, (uintptr_t)regs[REG_RSP]);
+    step.last_pc = pc;
+    step.n_steps++;
+    if (step.is_inside && flow_worker_is_text(step.w, pc))
+        compare(context, pc);
+    if (!step.is_inside && step.n_walks)
+        regs[REG_EFL] &= ~FLAG_TRAP;
+}
+
+/* The flow's first function, which isn't module text: from here on, each
+ * instruction traps. */
+static intptr_t run_stepped(const void *kernel, const void *rounds)
+{
+    __asm__ volatile("subq $128, %%rsp\n\tpushfq\n\torq %0, (%%rsp)\n\tpopfq\n\taddq $128, %%rsp"
+                     :
+                     : "i"(FLAG_TRAP)
+                     : "cc", "memory");
+    return molt_flow_call(&step.w->flow, (molt_flow_fn *)(uintptr_t)kernel, rounds, NULL, NULL,
+                          NULL);
+}
+
+static void run_all_stepped(struct flow_worker *w)
+{
+    for (const struct preempt_kernel *k = env.kernels; k->name; k++) {
+        memset(&step, 0, sizeof step);
+        step.w = w;
+        step.first = (uintptr_t)k->run;
+        uint64_t expected = run(w, k, STEP_ROUNDS);
+        flow_worker_run(w, (molt_flow_fn *)run_stepped, (const void *)(uintptr_t)k->run,
+                        (const void *)(uintptr_t)STEP_ROUNDS, NULL);
+        assert_int_equal(w->result, expected);
+        print_message("  %-10s %7lu steps, %7lu walks, %lu missed, %lu in callbacks\n", k->name,
+                      step.n_steps, step.n_walks, step.n_missed, step.n_refused);
+        if (step.n_wrong)
+            fail_msg("%s: %lu walks are wrong, the last at %lx of the module's text", k->name,
+                     step.n_wrong, (unsigned long)step.wrong_pc);
+        assert_true(step.n_walks > 100);
+        /* Epilogues of realigned stacks, where rbp isn't certain and the caller
+         * needs it. */
+        assert_true(step.n_missed <= step.n_walks / 2);
+        if (k->is_callback)
+            assert_true(step.n_refused > 1000);
+    }
+}
+
+static void a_walk_is_right_at_every_instruction(void **state)
+{
+    (void)state;
+    struct sigaction before, sa = {.sa_sigaction = on_step, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    struct flow_worker w;
+    if (IS_SANITIZED) {
+        print_message("  skipped: a sanitizer's allocator takes too many steps\n");
+        skip();
+    }
+    open_worker(&w, env.module);
+    assert_int_equal(sigaction(SIGTRAP, &sa, &before), 0);
+    run_all_stepped(&w);
+    sigaction(SIGTRAP, &before, NULL);
+    flow_worker_close(&w);
+}
+
 /* ---- activity -------------------------------------------------------------------------------- */
 
 struct other {
@@ -413,6 +571,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(code_without_frame_information_is_left_alone),
         cmocka_unit_test(a_held_lock_denies_preemption),
         cmocka_unit_test(a_scan_of_the_suspended_stack_finds_all_registers),
+        cmocka_unit_test(a_walk_is_right_at_every_instruction),
         cmocka_unit_test(a_blocked_thread_is_told_from_one_that_computes),
     };
     if (argc != 3) {
