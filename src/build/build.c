@@ -17,6 +17,9 @@
 #include "base/clock.h"
 #include "build/builder.h"
 
+#define ATTEMPTS_MAX 3 /* to build a file that others write to */
+#define WRITER_MS 2000 /* how long they are waited for */
+
 /* Exported are the namespaced functions, the descriptor, and the table of an
  * interface object. */
 static const char exports_map[] = "{ global: molt$*; local: *; };\n";
@@ -408,6 +411,37 @@ static int build_file(struct molt_builder *b, char *source, const char *name,
     return rc;
 }
 
+static bool is_unchanged(const char *source, const struct stat *before)
+{
+    struct stat now;
+    return stat(source, &now) == 0 && now.st_ino == before->st_ino &&
+           now.st_size == before->st_size && now.st_mtim.tv_sec == before->st_mtim.tv_sec &&
+           now.st_mtim.tv_nsec == before->st_mtim.tv_nsec;
+}
+
+/* Half of a text may compile, too: only what nobody wrote to counts. */
+static int build_whole_file(struct molt_builder *b, char *source, const char *name,
+                            struct molt_build_result **ret, struct molt_error *err)
+{
+    for (int i = 0; i < ATTEMPTS_MAX; i++) {
+        struct stat before;
+        int rc = molt_file_await_writers(source, WRITER_MS, err);
+        if (rc == 0 && stat(source, &before) < 0)
+            rc = molt_error_set(err, MOLT_ENOENT, "%s: %s", source, strerror(errno));
+        if (rc == 0)
+            rc = build_file(b, source, name, ret, err);
+        if (rc < 0)
+            return rc;
+        if (is_unchanged(source, &before) && molt_file_await_writers(source, 0, NULL) == 0)
+            return 0;
+        molt_build_result_free(*ret);
+        *ret = NULL;
+        molt_files_next(b->files);
+    }
+    return molt_error_set(err, MOLT_EBUSY, "%s changes all the time; load it when it is saved",
+                          source);
+}
+
 int molt_builder_file(struct molt_builder *b, const char *path, const char *name,
                       struct molt_build_result **ret, struct molt_error *err)
 {
@@ -424,6 +458,8 @@ int molt_builder_file(struct molt_builder *b, const char *path, const char *name
     if (!realpath(path, real) || stat(real, &st) < 0 || !S_ISREG(st.st_mode))
         return molt_error_set(err, MOLT_ENOENT, "can't read %s: %s", path,
                               errno ? strerror(errno) : "not a file");
+    if (!st.st_size)
+        return molt_error_set(err, MOLT_EINVAL, "%s is empty: there is nothing to load", path);
     int rc = rescan(b, err);
-    return rc < 0 ? rc : build_file(b, real, name, ret, err);
+    return rc < 0 ? rc : build_whole_file(b, real, name, ret, err);
 }

@@ -85,7 +85,9 @@ int molt_builder_interface(struct molt_builder *builder, size_t n_metas,
                            const struct molt_meta *const *metas, size_t n_known,
                            const char *const *known, char **ret_path, struct molt_error *err);
 
-/* Build one C file as module @name, outside the project's scan (molt load). */
+/* Build one C file as module @name, outside the project's scan (molt load).
+ * MOLT_EBUSY: somebody is writing to it, or did so during the build. MOLT_EINVAL:
+ * no C file, or an empty one. */
 int molt_builder_file(struct molt_builder *builder, const char *path, const char *name,
                       struct molt_build_result **ret, struct molt_error *err);
 

@@ -4,13 +4,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "build/strmap.h"
 
 /* Times of file systems are stamped from a clock that ticks every 1 to 10 ms. */
@@ -246,6 +249,47 @@ int molt_file_read(const char *path, struct molt_buf *out, struct molt_error *er
                        rc == MOLT_EIO ? strerror(errno) : "out of memory");
     close(fd);
     return rc;
+}
+
+/* fcntl(2): a read lease can be had only on a file that nobody has open for
+ * writing. */
+static bool is_being_written(int fd)
+{
+    if (fcntl(fd, F_SETLEASE, F_RDLCK) == 0) {
+        fcntl(fd, F_SETLEASE, F_UNLCK);
+        return false;
+    }
+    return errno == EAGAIN;
+}
+
+/* A close after writing is an event, so that is what is waited for. */
+static void await_close(int events, int timeout_ms)
+{
+    char buf[4096];
+    struct pollfd p = {.fd = events, .events = POLLIN};
+    if (poll(&p, 1, timeout_ms) > 0)
+        (void)!read(events, buf, sizeof(buf));
+}
+
+int molt_file_await_writers(const char *path, int timeout_ms, struct molt_error *err)
+{
+    uint64_t end_ms = molt_clock_ms() + (uint64_t)timeout_ms, now_ms;
+    int fd = open(path, O_RDONLY | O_CLOEXEC), events = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    bool can_wait = events >= 0 && inotify_add_watch(events, path, IN_CLOSE_WRITE) >= 0;
+    bool is_busy = fd >= 0 && is_being_written(fd);
+    while (is_busy && can_wait && (now_ms = molt_clock_ms()) < end_ms) {
+        await_close(events, (int)(end_ms - now_ms));
+        is_busy = is_being_written(fd);
+    }
+    if (fd >= 0)
+        close(fd);
+    if (events >= 0)
+        close(events);
+    return is_busy ? molt_error_set(err, MOLT_EBUSY,
+                                    "%s is being written by another program; load it when it is "
+                                    "saved",
+                                    path)
+                   : 0;
 }
 
 static int write_all(int fd, const char *bytes, size_t len)

@@ -58,6 +58,9 @@ const struct molt_args *molt_files_includes(struct molt_files *files, const char
 
 /* Append the whole of @path. MOLT_ENOENT, MOLT_EIO, MOLT_ENOMEM. */
 int molt_file_read(const char *path, struct molt_buf *out, struct molt_error *err);
+/* Wait until nobody has @path open for writing. MOLT_EBUSY: somebody has, for
+ * all of @timeout_ms; 0 also where the file system can't tell. */
+int molt_file_await_writers(const char *path, int timeout_ms, struct molt_error *err);
 /* Create or replace @path by a temporary file and a rename. */
 int molt_file_write(const char *path, const void *bytes, size_t len, unsigned mode,
                     struct molt_error *err);

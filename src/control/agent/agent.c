@@ -14,6 +14,7 @@
 #include "control/agent/backoff.h"
 #include "control/agent/crash_report.h"
 #include "control/agent/link.h"
+#include "control/agent/prune.h"
 #include "control/crash.h"
 #include "control/record.h"
 
@@ -300,6 +301,22 @@ static int reconfigure(struct molt_agent *agent, const struct molt_set *set, str
     return agent->good && !has_config(agent->good, set) ? configure(agent, set, err) : 0;
 }
 
+/* Needless files are no harm: what can't be done now is done next time. */
+static void prune(struct molt_agent *agent)
+{
+    const struct molt_set *sets[] = {agent->good, agent->before};
+    char *folder = join(agent->root, ".molt");
+    struct molt_prune request = {.folder = folder,
+                                 .host = molt_link_pid(agent->link),
+                                 .n_sets = 2,
+                                 .sets = sets,
+                                 .n_images = agent->n_images,
+                                 .images = agent->images};
+    if (folder)
+        molt_prune_store(&request, NULL);
+    free(folder);
+}
+
 /* @set runs. @is_same: as code it is what ran before. @was_down: what it
  * replaces was not running, and is nothing to go back to. */
 static void take_set(struct molt_agent *agent, struct molt_set *set, bool is_same, bool was_down)
@@ -315,6 +332,8 @@ static void take_set(struct molt_agent *agent, struct molt_set *set, bool is_sam
         agent->n_early = 0;
     agent->state = MOLT_AGENT_LIVE;
     sample(agent);
+    if (!is_same)
+        prune(agent);
 }
 
 /* Nothing changed, so the configuration doesn't either. */
