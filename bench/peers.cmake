@@ -40,7 +40,7 @@ add_dependencies(molt-demo molt-cli molt-host)
 # nothing of the sanitizers of a host, so it runs in the other presets.
 if(NOT MOLT_SANITIZER)
     add_test(NAME demo COMMAND molt-demo --once --port 0)
-    set_tests_properties(demo PROPERTIES TIMEOUT 240)
+    set_tests_properties(demo PROPERTIES TIMEOUT 240 ENVIRONMENT "MOLT=${MOLT_COMMAND}")
 endif()
 
 foreach(name save idle retained)
