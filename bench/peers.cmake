@@ -4,7 +4,7 @@
 
 # What they share. Agent and builder run inside the benchmark where only the
 # host is measured.
-add_library(molt_bench_tool STATIC tool/app.c tool/bench.c tool/child.c tool/dev.c tool/files.c tool/plot.c tool/result.c
+add_library(molt_bench_tool STATIC tool/app.c tool/bench.c tool/child.c tool/dev.c tool/files.c tool/options.c tool/plot.c tool/result.c
             tool/source.c tool/stats.c tool/talk.c)
 target_include_directories(molt_bench_tool PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
 target_compile_definitions(molt_bench_tool PUBLIC MOLT_BENCH_SOURCE="${CMAKE_CURRENT_SOURCE_DIR}")

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "http/http.h"
 #include "tool/bench.h"
+#include "tool/options.h"
 #include "tool/talk.h"
 
 static const char help[] =
@@ -40,17 +41,7 @@ struct options {
 
 const unsigned molt_http_points[HTTP_POINTS] = {10, 100, 1000, 10000};
 
-static unsigned number(const char *text, const char *option, unsigned min, unsigned max)
-{
-    char *end;
-    unsigned long value = strtoul(text, &end, 10);
-    if (!*text || *end || value < min || value > max) {
-        fprintf(stderr, "molt-bench-http: %s takes a number from %u to %u, not '%s'\n", option, min,
-                max, text);
-        exit(2);
-    }
-    return (unsigned)value;
-}
+static const char program[] = "molt-bench-http";
 
 static void read_options(int argc, char **argv, struct options *o)
 {
@@ -63,11 +54,11 @@ static void read_options(int argc, char **argv, struct options *o)
         if (c == 's')
             o->is_short = true;
         else if (c == 'r')
-            o->rounds = number(optarg, "--rounds", 1, HTTP_ROUNDS_MAX);
+            o->rounds = molt_bench_number(program, "--rounds", optarg, 1, HTTP_ROUNDS_MAX);
         else if (c == 't')
-            o->seconds = number(optarg, "--seconds", 1, 600);
+            o->seconds = molt_bench_number(program, "--seconds", optarg, 1, 600);
         else if (c == 'w')
-            o->workers = number(optarg, "--workers", 1, 64);
+            o->workers = molt_bench_number(program, "--workers", optarg, 1, 64);
         else if (c == 'o')
             o->only = optarg;
         else if (c == 'd')
@@ -81,16 +72,6 @@ static void read_options(int argc, char **argv, struct options *o)
         fputs(help, stderr);
         exit(2);
     }
-}
-
-/* Is @name one of the words of @list, which commas part? */
-static bool is_listed(const char *list, const char *name)
-{
-    size_t len = strlen(name);
-    for (const char *at = list; at; at = strchr(at, ','), at = at ? at + 1 : NULL)
-        if (strncmp(at, name, len) == 0 && (at[len] == ',' || !at[len]))
-            return true;
-    return false;
 }
 
 /* ---- one run ------------------------------------------------------------------------ */
@@ -197,7 +178,7 @@ static void run_once(const struct options *o, const struct http_server *server, 
 
 static bool is_wanted(const struct options *o, unsigned who)
 {
-    if (o->only && !is_listed(o->only, molt_http_servers[who].name))
+    if (o->only && !molt_bench_is_listed(o->only, molt_http_servers[who].name))
         return false;
     return who != HTTP_PLAIN || o->workers == 1; /* it has one thread */
 }

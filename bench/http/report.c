@@ -92,23 +92,13 @@ struct molt_bench_cell molt_http_better(const struct http_results *results,
 {
     const struct http_runs *ours = &results->of[point][HTTP_MOLT];
     const struct http_runs *theirs = &results->of[point][peer];
-    struct molt_bench_series s = {0};
-    for (unsigned i = 0; i < ours->n && i < theirs->n; i++) {
-        double a = metric->value(&ours->runs[i]), b = metric->value(&theirs->runs[i]);
-        if (a > 0 && b > 0)
-            molt_bench_add(&s, metric->is_more_better ? a / b : b / a);
+    double a[HTTP_ROUNDS_MAX], b[HTTP_ROUNDS_MAX];
+    unsigned n = ours->n < theirs->n ? ours->n : theirs->n;
+    for (unsigned i = 0; i < n; i++) {
+        a[i] = metric->value(&ours->runs[i]);
+        b[i] = metric->value(&theirs->runs[i]);
     }
-    struct molt_bench_cell cell = molt_bench_cell(&s);
-    molt_bench_series_fini(&s);
-    return cell;
-}
-
-/* By the whole interval: what may be noise is level. */
-static const char *judge(const struct molt_bench_cell *better)
-{
-    if (better->low <= 1 && better->high >= 1)
-        return "level";
-    return better->low > 1 ? "better" : "**worse**";
+    return molt_bench_better(n, a, b, metric->is_more_better);
 }
 
 /* ---- tables --------------------------------------------------------------------------- */
@@ -154,6 +144,15 @@ static void print_server(FILE *out, const struct http_results *r, unsigned point
             load.median);
 }
 
+static const char *word_of(enum molt_bench_verdict verdict)
+{
+    static const char *const words[] = {[MOLT_BENCH_BETTER] = "better",
+                                        [MOLT_BENCH_LEVEL] = "level",
+                                        [MOLT_BENCH_WORSE] = "**worse**",
+                                        [MOLT_BENCH_OPEN] = "undecided"};
+    return words[verdict];
+}
+
 static void print_ratio(FILE *out, const struct http_results *r, unsigned point, unsigned who)
 {
     fprintf(out, "| **molt, times better** than %s |", molt_http_servers[who].title);
@@ -166,7 +165,7 @@ static void print_ratio(FILE *out, const struct http_results *r, unsigned point,
             fprintf(out, " %.2f |", better.median);
         else
             fprintf(out, " %.2f [%.2f-%.2f], %s |", better.median, better.low, better.high,
-                    judge(&better));
+                    word_of(molt_bench_judge(&better)));
     }
     fputs(" | | |\n", out);
 }

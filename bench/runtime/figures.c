@@ -163,13 +163,11 @@ struct molt_bench_cell molt_rt_better(const struct rt_results *results,
 {
     const struct rt_runs *ours = &results->of[metric->experiment][point][RT_MOLT];
     const struct rt_runs *theirs = &results->of[metric->experiment][point][peer];
-    struct molt_bench_series s = {0};
-    for (unsigned i = 0; i < ours->n && i < theirs->n; i++) {
-        double a = metric->value(&ours->runs[i]), b = metric->value(&theirs->runs[i]);
-        if (a > 0 && b > 0)
-            molt_bench_add(&s, metric->is_more_better ? a / b : b / a);
+    double a[RT_ROUNDS_MAX], b[RT_ROUNDS_MAX];
+    unsigned n = ours->n < theirs->n ? ours->n : theirs->n;
+    for (unsigned i = 0; i < n; i++) {
+        a[i] = metric->value(&ours->runs[i]);
+        b[i] = metric->value(&theirs->runs[i]);
     }
-    struct molt_bench_cell cell = molt_bench_cell(&s);
-    molt_bench_series_fini(&s);
-    return cell;
+    return molt_bench_better(n, a, b, metric->is_more_better);
 }

@@ -9,6 +9,7 @@
 
 #include "runtime/runtime.h"
 #include "tool/bench.h"
+#include "tool/options.h"
 
 static const char help[] =
     "usage: molt-bench-runtime [OPTION]...\n"
@@ -36,17 +37,7 @@ struct options {
     const char *only, *save;
 };
 
-static unsigned number(const char *text, const char *option, unsigned min, unsigned max)
-{
-    char *end;
-    unsigned long value = strtoul(text, &end, 10);
-    if (!*text || *end || value < min || value > max) {
-        fprintf(stderr, "molt-bench-runtime: %s takes a number from %u to %u, not '%s'\n", option,
-                min, max, text);
-        exit(2);
-    }
-    return (unsigned)value;
-}
+static const char program[] = "molt-bench-runtime";
 
 static void read_options(int argc, char **argv, struct options *o)
 {
@@ -59,9 +50,9 @@ static void read_options(int argc, char **argv, struct options *o)
         if (c == 's')
             o->is_short = true;
         else if (c == 'r')
-            o->rounds = number(optarg, "--rounds", 1, RT_ROUNDS_MAX);
+            o->rounds = molt_bench_number(program, "--rounds", optarg, 1, RT_ROUNDS_MAX);
         else if (c == 'm')
-            o->ms = number(optarg, "--ms", 10, 10000);
+            o->ms = molt_bench_number(program, "--ms", optarg, 10, 10000);
         else if (c == 'o')
             o->only = optarg;
         else if (c == 'd')
@@ -79,16 +70,6 @@ static void read_options(int argc, char **argv, struct options *o)
     }
 }
 
-/* Is @name one of the words of @list, which commas part? */
-static bool is_listed(const char *list, const char *name)
-{
-    size_t len = strlen(name);
-    for (const char *at = list; at; at = strchr(at, ','), at = at ? at + 1 : NULL)
-        if (strncmp(at, name, len) == 0 && (at[len] == ',' || !at[len]))
-            return true;
-    return false;
-}
-
 /* ---- running ------------------------------------------------------------------------ */
 
 static bool is_wanted(const struct options *o, enum rt_experiment_id id, unsigned long n)
@@ -96,7 +77,7 @@ static bool is_wanted(const struct options *o, enum rt_experiment_id id, unsigne
     static const unsigned long million = 1000000;
     const struct rt_experiment *e = &molt_rt_experiments[id];
     double available = (double)sysconf(_SC_AVPHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
-    if ((o->only && !is_listed(o->only, e->name)) ||
+    if ((o->only && !molt_bench_is_listed(o->only, e->name)) ||
         (molt_rt_is_table(id) && !MOLT_BENCH_HAS_TABLES))
         return false;
     if (n >= million && available < MILLION_BYTES) {

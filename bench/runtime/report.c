@@ -35,17 +35,6 @@ static bool find_contest(const struct rt_results *r, const struct rt_metric *m, 
     return is_found;
 }
 
-enum verdict { WIN, LEVEL, LOSS };
-
-/* By the whole interval: what may be noise is level. Fewer than three rounds
- * decide nothing. */
-static enum verdict judge(const struct contest *c)
-{
-    if (c->better.n < 3)
-        return LEVEL;
-    return c->better.low > 1 ? WIN : c->better.high < 1 ? LOSS : LEVEL;
-}
-
 /* By how much the goal is missed, below 1 if it is met. */
 static double missed_by(const struct rt_metric *m, const struct molt_bench_cell *ours)
 {
@@ -73,13 +62,15 @@ static void print_cell(FILE *out, const struct molt_bench_cell *c, int digits)
 
 static void print_better(FILE *out, const struct contest *c)
 {
-    static const char *const words[] = {"better than", "level with", "**worse** than"};
+    static const char *const words[] = {[MOLT_BENCH_BETTER] = "better than",
+                                        [MOLT_BENCH_LEVEL] = "level with",
+                                        [MOLT_BENCH_WORSE] = "**worse** than",
+                                        [MOLT_BENCH_OPEN] = "against"};
     const char *peer = molt_rt_subjects[c->peer].title;
-    if (c->better.n < 3)
-        fprintf(out, " %.2f, %s |", c->better.median, peer);
-    else
-        fprintf(out, " %.2f [%.2f-%.2f], %s %s |", c->better.median, c->better.low, c->better.high,
-                words[judge(c)], peer);
+    fprintf(out, " %.2f", c->better.median);
+    if (c->better.n > 1)
+        fprintf(out, " [%.2f-%.2f]", c->better.low, c->better.high);
+    fprintf(out, ", %s %s |", words[molt_bench_judge(&c->better)], peer);
 }
 
 static void print_goal(FILE *out, const struct rt_metric *m, const struct molt_bench_cell *ours)
@@ -126,7 +117,7 @@ static void print_figure(FILE *out, const struct rt_results *r, const struct rt_
 
 /* ---- wins and losses ---------------------------------------------------------------------- */
 
-static void print_verdicts(FILE *out, const struct rt_results *r, enum verdict verdict,
+static void print_verdicts(FILE *out, const struct rt_results *r, enum molt_bench_verdict verdict,
                            const char *word)
 {
     bool is_any = false;
@@ -135,7 +126,7 @@ static void print_verdicts(FILE *out, const struct rt_results *r, enum verdict v
         const struct rt_metric *m = &molt_rt_metrics[i];
         struct contest c;
         if (!was_run(r, m) || !find_contest(r, m, molt_rt_head(r, m->experiment), &c) ||
-            judge(&c) != verdict)
+            molt_bench_judge(&c.better) != verdict)
             continue;
         fprintf(out, "%s %s (%.2f, %s)", is_any ? ";" : "", m->title, c.better.median,
                 molt_rt_subjects[c.peer].title);
@@ -304,9 +295,11 @@ void molt_rt_report(FILE *out, const struct rt_results *r)
     print_head(out, r);
     print_goals(out, r, true);
     print_goals(out, r, false);
-    print_verdicts(out, r, WIN, "Better than the best peer");
-    print_verdicts(out, r, LEVEL, r->rounds < 3 ? "Undecided, too few rounds" : "Level");
-    print_verdicts(out, r, LOSS, "**Worse than the best peer**");
+    print_verdicts(out, r, MOLT_BENCH_BETTER, "Better than the best peer");
+    print_verdicts(out, r, MOLT_BENCH_LEVEL, "Level");
+    print_verdicts(out, r, MOLT_BENCH_WORSE, "**Worse than the best peer**");
+    if (r->rounds < 3)
+        print_verdicts(out, r, MOLT_BENCH_OPEN, "Undecided, too few rounds");
     fputs("\n| figure | unit | molt | Erlang | Go | better than the best peer | goal |\n"
           "|---|---|---|---|---|---|---|\n",
           out);

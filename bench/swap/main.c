@@ -9,6 +9,7 @@
 
 #include "swap/swap.h"
 #include "tool/bench.h"
+#include "tool/options.h"
 
 #define PEER_SHARE 3 /* the peers run a third of molt's rounds */
 
@@ -34,17 +35,7 @@ struct options {
     const char *only, *save;
 };
 
-static unsigned number(const char *text, const char *option, unsigned min, unsigned max)
-{
-    char *end;
-    unsigned long value = strtoul(text, &end, 10);
-    if (!*text || *end || value < min || value > max) {
-        fprintf(stderr, "molt-bench-swap: %s takes a number from %u to %u, not '%s'\n", option, min,
-                max, text);
-        exit(2);
-    }
-    return (unsigned)value;
-}
+static const char program[] = "molt-bench-swap";
 
 static void read_options(int argc, char **argv, struct options *o)
 {
@@ -56,9 +47,9 @@ static void read_options(int argc, char **argv, struct options *o)
                                           {0}};
     for (int c; (c = getopt_long(argc, argv, "", table, NULL)) != -1;) {
         if (c == 'r')
-            o->rounds = number(optarg, "--rounds", 1, SWAP_ROUNDS_MAX);
+            o->rounds = molt_bench_number(program, "--rounds", optarg, 1, SWAP_ROUNDS_MAX);
         else if (c == 's')
-            o->seconds = number(optarg, "--seconds", 2, 15);
+            o->seconds = molt_bench_number(program, "--seconds", optarg, 2, 15);
         else if (c == 'o')
             o->only = optarg;
         else if (c == 'd')
@@ -68,16 +59,6 @@ static void read_options(int argc, char **argv, struct options *o)
             exit(c == 'h' ? 0 : 2);
         }
     }
-}
-
-/* Is @name one of the words of @list, which commas part? */
-static bool is_listed(const char *list, const char *name)
-{
-    size_t len = strlen(name);
-    for (const char *at = list; at; at = strchr(at, ','), at = at ? at + 1 : NULL)
-        if (strncmp(at, name, len) == 0 && (at[len] == ',' || !at[len]))
-            return true;
-    return false;
 }
 
 static void say_run(const struct swap_subject *subject, const struct swap_run *r)
@@ -135,7 +116,7 @@ static void run(const struct options *o)
     void *states[N_SUBJECTS];
     unsigned n = 0, n_versions = o->seconds * 1000 / SWAP_PERIOD_MS - 1;
     for (size_t i = 0; i < N_SUBJECTS; i++) {
-        if (o->only && !is_listed(o->only, subjects[i]->name))
+        if (o->only && !molt_bench_is_listed(o->only, subjects[i]->name))
             continue;
         molt_bench_say("preparing %s", subjects[i]->title);
         results[n] = calloc(1, sizeof(**results));

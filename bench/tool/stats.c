@@ -78,6 +78,27 @@ struct molt_bench_cell molt_bench_cell(struct molt_bench_series *s)
     return cell;
 }
 
+struct molt_bench_cell molt_bench_better(size_t n, const double *ours, const double *theirs,
+                                         bool is_more_better)
+{
+    struct molt_bench_series s = {0};
+    for (size_t i = 0; i < n; i++)
+        if (ours[i] > 0 && theirs[i] > 0)
+            molt_bench_add(&s, is_more_better ? ours[i] / theirs[i] : theirs[i] / ours[i]);
+    struct molt_bench_cell cell = molt_bench_cell(&s);
+    molt_bench_series_fini(&s);
+    return cell;
+}
+
+enum molt_bench_verdict molt_bench_judge(const struct molt_bench_cell *better)
+{
+    if (better->n < 3)
+        return MOLT_BENCH_OPEN;
+    return better->low > 1    ? MOLT_BENCH_BETTER
+           : better->high < 1 ? MOLT_BENCH_WORSE
+                              : MOLT_BENCH_LEVEL;
+}
+
 /* ---- processes ---------------------------------------------------------------- */
 
 struct molt_bench_memory molt_bench_memory(pid_t pid)

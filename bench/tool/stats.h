@@ -5,6 +5,7 @@
 #ifndef MOLT_BENCH_TOOL_STATS_H
 #define MOLT_BENCH_TOOL_STATS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <sys/types.h>
@@ -31,6 +32,17 @@ struct molt_bench_cell {
     size_t n;
 };
 struct molt_bench_cell molt_bench_cell(struct molt_bench_series *s);
+
+/* How many times better @ours is than @theirs, run by run: median and interval
+ * of the ratios of the pairs in which both are above 0. Above 1 it is better,
+ * whether more is or less. */
+struct molt_bench_cell molt_bench_better(size_t n, const double *ours, const double *theirs,
+                                         bool is_more_better);
+
+/* By the whole interval: what may be noise is level, and fewer than three pairs
+ * decide nothing. */
+enum molt_bench_verdict { MOLT_BENCH_BETTER, MOLT_BENCH_LEVEL, MOLT_BENCH_WORSE, MOLT_BENCH_OPEN };
+enum molt_bench_verdict molt_bench_judge(const struct molt_bench_cell *better);
 
 /* Pss, Rss and memory of its own of @pid, bytes; 0 if it is gone. */
 struct molt_bench_memory {

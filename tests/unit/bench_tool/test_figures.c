@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "tool/bench.h"
+#include "tool/options.h"
 #include "tool/plot.h"
 #include "tool/result.h"
 #include "tool/stats.h"
@@ -106,6 +107,42 @@ static void interval_of_few_values_is_all_of_them(void **state)
     assert_int_equal(none.n, 0);
     assert_true(one.low == 1 && one.median == 1 && one.high == 1 && one.coverage == 0);
     assert_true(three.low == 1 && three.median == 2 && three.high == 3 && three.coverage == 0.75);
+}
+
+static void better_is_by_pairs_and_in_both_directions(void **state)
+{
+    (void)state;
+    const double ours[] = {1, 2, 4, 0, 5}, theirs[] = {2, 4, 12, 1, NAN};
+    struct molt_bench_cell less = molt_bench_better(5, ours, theirs, false);
+    struct molt_bench_cell more = molt_bench_better(5, ours, theirs, true);
+    assert_int_equal(less.n, 3); /* what has no ratio is left out */
+    assert_true(less.low == 2 && less.median == 2 && less.high == 3);
+    assert_true(more.high == 0.5 && more.median == 0.5 && fabs(more.low - 1.0 / 3) < 1e-9);
+    assert_int_equal(molt_bench_better(0, ours, theirs, true).n, 0);
+}
+
+static void verdict_needs_the_whole_interval(void **state)
+{
+    (void)state;
+    struct molt_bench_cell cell = {.low = 1.01, .median = 1.2, .high = 1.5, .n = 5};
+    assert_int_equal(molt_bench_judge(&cell), MOLT_BENCH_BETTER);
+    cell.low = 0.99;
+    assert_int_equal(molt_bench_judge(&cell), MOLT_BENCH_LEVEL);
+    cell = (struct molt_bench_cell){.low = 0.5, .median = 0.8, .high = 0.99, .n = 3};
+    assert_int_equal(molt_bench_judge(&cell), MOLT_BENCH_WORSE);
+    cell.n = 2;
+    assert_int_equal(molt_bench_judge(&cell), MOLT_BENCH_OPEN);
+}
+
+static void names_in_lists_are_whole_words(void **state)
+{
+    (void)state;
+    assert_true(molt_bench_is_listed("a,send-same,b", "send-same"));
+    assert_true(molt_bench_is_listed("send", "send"));
+    assert_false(molt_bench_is_listed("send-same", "send"));
+    assert_false(molt_bench_is_listed("a,b", "c"));
+    assert_false(molt_bench_is_listed("", "c"));
+    assert_int_equal(molt_bench_number("test", "--rounds", "25", 1, 25), 25);
 }
 
 /* ---- pictures ------------------------------------------------------------------------------ */
@@ -254,6 +291,9 @@ int main(void)
         cmocka_unit_test(error_line_is_told),
         cmocka_unit_test(interval_of_the_median_has_95_percent),
         cmocka_unit_test(interval_of_few_values_is_all_of_them),
+        cmocka_unit_test(better_is_by_pairs_and_in_both_directions),
+        cmocka_unit_test(verdict_needs_the_whole_interval),
+        cmocka_unit_test(names_in_lists_are_whole_words),
         cmocka_unit_test(picture_shows_lines_in_equal_decades),
         cmocka_unit_test(picture_leaves_out_what_has_no_logarithm),
         cmocka_unit_test(names_of_lines_that_end_together_are_apart),
