@@ -27,6 +27,13 @@ if(MOLT_SANITIZER)
     add_compile_options(-fsanitize=${MOLT_SANITIZER} -fno-sanitize-recover=all)
     add_link_options(-fsanitize=${MOLT_SANITIZER})
 endif()
+# The path of a message leads through a dozen small functions of four layers.
+# Inlined across files it takes a third less time.
+if(CMAKE_BUILD_TYPE STREQUAL Release AND NOT MOLT_SANITIZER)
+    include(CheckIPOSupported)
+    check_ipo_supported(RESULT MOLT_HAS_IPO OUTPUT ignored LANGUAGES C)
+    set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ${MOLT_HAS_IPO})
+endif()
 if(MOLT_HOSTILE)
     add_compile_definitions(MOLT_HOSTILE=1)
 endif()

@@ -25,6 +25,12 @@
 #endif
 #endif
 
+#if defined(MOLT_HAS_ASAN) || defined(MOLT_HAS_TSAN)
+#define MOLT_IS_SANITIZED 1
+#else
+#define MOLT_IS_SANITIZED 0
+#endif
+
 /* For a function that reads memory which the sanitizers would object to, on
  * purpose: a conservative scan of a stack. */
 #define MOLT_UNSANITIZED                                                                           \

@@ -55,7 +55,11 @@ enum molt_outcome { MOLT_TURN_DONE, MOLT_TURN_ENDED };
 struct molt_activation {
     struct molt_worker *worker; /* whose stack this is; constant */
     struct molt_callback callback;
-    struct molt_list arrived; /* what came with the message being handled */
+    /* What came with the message being handled: a block alone, or several. The
+     * single one is on no list, its link points at itself: if that changed, the
+     * handler has kept, sent or freed it. */
+    struct molt_block *single;
+    struct molt_list arrived;
     enum molt_outcome outcome;
     bool is_holding_world;
     bool is_visiting;
@@ -73,6 +77,7 @@ static inline void molt_activation_clear(struct molt_activation *act)
 {
     act->callback.kind = MOLT_CALLBACK_NONE;
     act->callback.message = NULL;
+    act->single = NULL;
     act->is_holding_world = act->is_visiting = act->is_failed = false;
     act->wait_kind = MOLT_WAIT_NONE;
     act->n_locks = 0;

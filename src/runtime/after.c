@@ -57,8 +57,9 @@ int molt_timeout(int ms)
     p->ref = (p->ref + 1) & MOLT_REF_MASK;
     p->ref += p->ref == 0;
     p->timeout_ref = p->ref;
-    struct molt_timer_event event = {
-        .pid = molt_process_pid(p), .ref = p->timeout_ref, .kind = MOLT_TIMER_TIMEOUT};
+    struct molt_timer_event event = {.pid = molt_process_pid(p),
+                                     .ref = p->timeout_ref,
+                                     .kind = MOLT_TIMER_TIMEOUT};
     struct molt_lane *lane = atomic_load_explicit(&p->lane, memory_order_relaxed);
     molt_timer_start(&lane->timers, p->timeout, molt_clock_ns() + (uint64_t)ms * 1000000, &event);
     return 0;

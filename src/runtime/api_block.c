@@ -55,8 +55,10 @@ void molt_free(void *payload)
     struct molt_process *p = runner->process;
     struct molt_owner *owner = block ? molt_block_owner(block) : NULL;
     /* What is being prepared for a process concerns only who prepares it. */
-    bool is_state =
-        p && block && (block == p->state_block || (runner->is_converting && block == atomic_load_explicit(&p->prepared, memory_order_relaxed)->state));
+    bool is_state = p && block &&
+                    (block == p->state_block ||
+                     (runner->is_converting &&
+                      block == atomic_load_explicit(&p->prepared, memory_order_relaxed)->state));
     if (owner && owner == molt_runner_owner(runner) && !is_state)
         molt_block_drop(runner->rt->heap, &runner->cache, block);
     else if (owner && runner->is_converting && owner == &p->owner && !is_state)

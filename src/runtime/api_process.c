@@ -43,6 +43,7 @@ static int refuse(void *msg)
 static int post(struct molt_runner *runner, molt_pid pid, enum molt_message_kind kind,
                 struct molt_from from, struct molt_block *root)
 {
+    runner->budget--;
     int rc = molt_process_post(runner->rt, pid, root, kind, from);
     if (rc < 0)
         molt_runner_drop(runner, root);
@@ -111,8 +112,9 @@ static int end_wait(struct molt_process *p, struct molt_block **ret_root)
 
 static void start_wait_timer(struct molt_process *p, uint64_t ref, unsigned ms)
 {
-    struct molt_timer_event event = {
-        .pid = molt_process_pid(p), .ref = ref, .kind = MOLT_TIMER_WAIT};
+    struct molt_timer_event event = {.pid = molt_process_pid(p),
+                                     .ref = ref,
+                                     .kind = MOLT_TIMER_WAIT};
     struct molt_lane *lane = atomic_load_explicit(&p->lane, memory_order_relaxed);
     if (p->fiber->act.wait_kind == MOLT_WAIT_SLEEP)
         event.kind = MOLT_TIMER_SLEEP;

@@ -16,6 +16,8 @@
 #define SLOT_MIN 64
 #define SLOT_MAX 21824                  /* three to a chunk, so that 16 KiB buffers are small */
 #define BATCH_BYTES MOLT_LIMIT(8192, 1) /* of slots between caches and the heap */
+#define LARGE 255u                      /* in place of a class */
+#define QUICK_BYTES 1024                /* slots up to here find their class in a table */
 
 /* Addresses have 48 bits, chunk numbers 32: half in the root, half in a leaf. */
 #define LEAF_BITS 16
@@ -54,7 +56,8 @@ struct mapping {
 };
 
 struct molt_heap {
-    _Atomic(struct leaf *) *root; /* [LEAF_SIZE], mapped, written under map_lock */
+    uint8_t quick[QUICK_BYTES / 16 + 1]; /* class by the slot's bytes / 16 */
+    _Atomic(struct leaf *) *root;        /* [LEAF_SIZE], mapped, written under map_lock */
     unsigned n_classes;
     struct size_class classes[MOLT_BLOCK_CLASSES];
     pthread_mutex_t map_lock; /* guards what follows; nothing nests in it */
@@ -165,6 +168,12 @@ static unsigned class_of(uint32_t slot_bytes)
     return index;
 }
 
+static void init_quick(struct molt_heap *heap)
+{
+    for (uint32_t slot = 0; slot <= QUICK_BYTES; slot += 16)
+        heap->quick[slot / 16] = (uint8_t)class_of(slot);
+}
+
 static struct chunk *take_chunk(struct molt_heap *heap, unsigned index)
 {
     struct chunk *chunk = NULL;
@@ -206,17 +215,17 @@ static struct molt_block *carve(struct molt_heap *heap, struct size_class *class
     return (struct molt_block *)(void *)at;
 }
 
+/* Free slots are chained through the header's last word. */
 static void push_free(struct molt_block **head, struct molt_block *block)
 {
-    block->link.next = *head ? &(*head)->link : NULL;
+    block->envelope = (uintptr_t)*head;
     *head = block;
 }
 
 static struct molt_block *pop_free(struct molt_block **head)
 {
     struct molt_block *block = *head;
-    struct molt_list *next = block->link.next;
-    *head = next ? molt_container_of(next, struct molt_block, link) : NULL;
+    *head = (struct molt_block *)(uintptr_t)block->envelope; /* NOLINT: a pointer */
     return block;
 }
 
@@ -383,19 +392,42 @@ long molt_heap_pointing(struct molt_heap *heap)
 
 /* ---- blocks ------------------------------------------------------------- */
 
-static struct molt_block *take_slot(struct molt_heap *heap, struct molt_block_cache *cache,
-                                    size_t payload)
+/* @need: bytes with header, payload and the byte past it. */
+static unsigned class_for(const struct molt_heap *heap, size_t need)
 {
-    size_t slot = (sizeof(struct molt_block) + payload + 1 + 15) & ~(size_t)15;
+    size_t slot = (need + 15) & ~(size_t)15;
+    if (slot <= QUICK_BYTES)
+        return heap->quick[slot / 16];
     if (slot > SLOT_MAX)
+        return LARGE;
+    return slot > 16384 ? heap->n_classes - 1 : class_of((uint32_t)slot);
+}
+
+static struct molt_block *take_slot(struct molt_heap *heap, struct molt_block_cache *cache,
+                                    unsigned class_index, size_t payload)
+{
+    if (__builtin_expect(class_index == LARGE, 0))
         return take_span(heap, payload);
-    unsigned index = slot > 16384 ? heap->n_classes - 1 : class_of((uint32_t)slot);
-    if (!cache->free[index])
-        refill(heap, cache, index);
-    if (!cache->free[index])
-        return NULL;
-    cache->n_free[index]--;
-    return pop_free(&cache->free[index]);
+    if (__builtin_expect(!cache->free[class_index], 0)) {
+        refill(heap, cache, class_index);
+        if (!cache->free[class_index])
+            return NULL;
+    }
+    cache->n_free[class_index]--;
+    return pop_free(&cache->free[class_index]);
+}
+
+/* Most payloads are a few words; a call costs more than clearing them. The slot
+ * has room up to the next 16 bytes. */
+static void clear(struct molt_block *block, size_t payload)
+{
+    char *at = molt_block_payload(block);
+    if (payload > 64 || MOLT_IS_SANITIZED) {
+        memset(at, 0, payload);
+        return;
+    }
+    for (size_t done = 0; done < payload; done += 16)
+        memset(at + done, 0, 16);
 }
 
 struct molt_block *molt_block_make(struct molt_heap *heap, struct molt_block_cache *cache,
@@ -405,13 +437,15 @@ struct molt_block *molt_block_make(struct molt_heap *heap, struct molt_block_cac
     size_t payload;
     if (__builtin_mul_overflow(count, (size_t)type->size, &payload) || payload > SIZE_MAX / 2)
         return NULL;
-    struct molt_block *block = take_slot(heap, cache, payload);
-    if (!block)
+    unsigned index = class_for(heap, sizeof(struct molt_block) + payload + 1);
+    struct molt_block *block = take_slot(heap, cache, index, payload);
+    if (__builtin_expect(!block, 0))
         return NULL;
     molt_sanitize_unpoison(molt_block_payload(block), payload);
-    memset(molt_block_payload(block), 0, payload);
+    clear(block, payload);
     block->type = type;
-    atomic_store_explicit(&block->bytes, payload, memory_order_relaxed);
+    atomic_store_explicit(&block->bytes, payload | (size_t)index << MOLT_BLOCK_CLASS_SHIFT,
+                          memory_order_relaxed);
     molt_owner_add(owner, block);
     if (type->may_point)
         count_pointing(cache, 1);
@@ -423,17 +457,18 @@ void molt_block_release(struct molt_heap *heap, struct molt_block_cache *cache,
 {
     if (block->type->may_point)
         count_pointing(cache, -1);
+    size_t word = atomic_load_explicit(&block->bytes, memory_order_relaxed);
+    unsigned index = (unsigned)(word >> MOLT_BLOCK_CLASS_SHIFT);
     atomic_store_explicit(&block->owner, NULL, memory_order_release);
-    struct chunk *chunk = find_chunk(heap, (uintptr_t)block);
-    if (chunk->slot_bytes == 0) {
+    if (__builtin_expect(index == LARGE, 0)) {
         give_span(heap, block);
         return;
     }
-    molt_sanitize_poison(molt_block_payload(block), chunk->slot_bytes - sizeof(*block));
-    unsigned index = chunk->class_index, batch = heap->classes[index].batch;
+    const struct size_class *class = &heap->classes[index];
+    molt_sanitize_poison(molt_block_payload(block), class->slot_bytes - sizeof(*block));
     push_free(&cache->free[index], block);
-    if (++cache->n_free[index] > 2 * batch + 1)
-        flush(heap, cache, index, batch + 1);
+    if (__builtin_expect(++cache->n_free[index] > 2 * class->batch + 1, 0))
+        flush(heap, cache, index, class->batch + 1);
 }
 
 void molt_block_drop(struct molt_heap *heap, struct molt_block_cache *cache,
@@ -492,6 +527,7 @@ int molt_heap_new(struct molt_heap **ret)
     }
     pthread_mutex_init(&heap->map_lock, NULL);
     init_classes(heap);
+    init_quick(heap);
     *ret = heap;
     return 0;
 }

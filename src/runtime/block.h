@@ -43,17 +43,20 @@ struct molt_block {
     _Atomic(struct molt_owner *) owner; /* NULL: free */
     const struct molt_type *type;
     struct molt_list link; /* in the owner's blocks */
-    atomic_size_t bytes;   /* of the payload, in the lower 48 bits: type->size * count */
+    /* Of the payload, in bits 0 to 47: type->size * count. Bits 56 to 63: the
+     * size class. */
+    atomic_size_t bytes;
     uint64_t envelope;
 };
 
 #define MOLT_BLOCK_BYTES_MASK ((UINT64_C(1) << 48) - 1)
+#define MOLT_BLOCK_CLASS_SHIFT 56
 
 #define MOLT_BLOCK_CLASSES 40
 
 /* A thread's stock of free slots, so that most allocations take no lock. */
 struct molt_block_cache {
-    struct molt_block *free[MOLT_BLOCK_CLASSES]; /* through link.next */
+    struct molt_block *free[MOLT_BLOCK_CLASSES]; /* through the envelope */
     unsigned n_free[MOLT_BLOCK_CLASSES];
     atomic_long n_pointing;        /* blocks whose type may point: made minus freed here */
     struct molt_block_cache *next; /* all caches of the heap */

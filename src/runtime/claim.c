@@ -48,7 +48,7 @@ static bool claim_or_want(struct molt_process *p)
             new = old | MOLT_IS_CLAIM_WANTED;
     } while (!atomic_compare_exchange_weak_explicit(&p->status, &old, new, memory_order_acquire,
                                                     memory_order_relaxed));
-    return !(new & MOLT_IS_CLAIM_WANTED);
+    return !(new &MOLT_IS_CLAIM_WANTED);
 }
 
 static bool was_handed_over(struct molt_process *p)

@@ -18,8 +18,12 @@
 #include "runtime/supervisor.h"
 #include "runtime/worker.h"
 
-/* Callbacks of one process before others have a turn. */
-#define TURN MOLT_LIMIT(64, 1)
+/* Callbacks and messages sent by one process before others have a turn, as the
+ * BEAM's reductions: so who receives keeps up with who sends. */
+#define TURN MOLT_LIMIT(1000, 1)
+/* What had come when it looked it may handle, up to so much, or it would never
+ * catch up with several senders. */
+#define TURN_MAIL MOLT_LIMIT(16000, 1)
 
 enum task {
     TASK_NONE,
@@ -126,8 +130,11 @@ static enum task pick(struct molt_worker *w, struct molt_process *p)
         if (task != TASK_NONE)
             return task;
     }
-    if (!p->mail)
-        molt_process_drain(p, &w->runner.cache);
+    if (!p->mail) {
+        unsigned n = molt_process_drain(p, &w->runner.cache);
+        if (__builtin_expect(n > TURN, 0))
+            w->runner.budget = n < TURN_MAIL ? (int)n : TURN_MAIL;
+    }
     return p->mail ? TASK_MESSAGE : TASK_NONE;
 }
 
@@ -255,6 +262,14 @@ static void warn_of_locks(struct molt_process *p, const struct molt_activation *
 }
 
 /* The message and what it brought are freed, unless they were kept or sent. */
+static void drop_single(struct molt_worker *w, struct molt_process *p, struct molt_activation *act)
+{
+    struct molt_block *block = act->single;
+    act->single = NULL;
+    if (molt_block_owner(block) == &p->owner && molt_list_is_empty(&block->link))
+        molt_block_drop(w->rt->heap, &w->runner.cache, block);
+}
+
 static void drop_arrived(struct molt_worker *w, struct molt_activation *act)
 {
     molt_list_each (node, tmp, &act->arrived)
@@ -318,12 +333,16 @@ static enum outcome run(struct molt_worker *w, struct molt_process *p, struct mo
                         const struct molt_server_ref *ref)
 {
     struct molt_activation *act = activation_of(p);
-    atomic_store_explicit(&p->world, world, memory_order_relaxed);
-    atomic_store_explicit(&p->version, ref ? ref->version : NULL, memory_order_relaxed);
+    if (atomic_load_explicit(&p->world, memory_order_relaxed) != world) {
+        atomic_store_explicit(&p->world, world, memory_order_relaxed);
+        atomic_store_explicit(&p->version, ref ? ref->version : NULL, memory_order_relaxed);
+    }
     add_one(&w->n_callbacks);
     invoke(p, act);
     enum outcome outcome = conclude(p, &act->callback);
-    if (!molt_list_is_empty(&act->arrived))
+    if (act->single)
+        drop_single(w, p, act);
+    else if (__builtin_expect(!molt_list_is_empty(&act->arrived), 0))
         drop_arrived(w, act);
     if (act->callback.message) {
         molt_message_drop(w->rt->heap, &w->runner.cache, act->callback.message);
@@ -331,10 +350,11 @@ static enum outcome run(struct molt_worker *w, struct molt_process *p, struct mo
     }
     if (act->n_locks > 0)
         warn_of_locks(p, act);
-    leave_world(w, p, act);
+    if (__builtin_expect(act->is_holding_world, 0))
+        leave_world(w, p, act);
     act->callback.kind = MOLT_CALLBACK_NONE;
     add_one(&p->n_callbacks);
-    if (phase_of(p) == MOLT_PHASE_NEW)
+    if (__builtin_expect(phase_of(p) == MOLT_PHASE_NEW, 0))
         set_phase(p, MOLT_PHASE_ALIVE);
     return outcome;
 }
@@ -344,7 +364,14 @@ static enum outcome run(struct molt_worker *w, struct molt_process *p, struct mo
 /* What came goes to the process, until the callback returns. */
 static void accept(struct molt_process *p, struct molt_block *root)
 {
-    size_t bytes = molt_message_unpack(root, &activation_of(p)->arrived);
+    struct molt_activation *act = activation_of(p);
+    size_t bytes;
+    if (__builtin_expect(molt_message_has_more(root), 0)) {
+        bytes = molt_message_unpack(root, &act->arrived);
+    } else {
+        bytes = molt_message_unpack_single(root);
+        act->single = root;
+    }
     size_t now = atomic_load_explicit(&p->owner.bytes, memory_order_relaxed);
     atomic_store_explicit(&p->owner.bytes, now + bytes, memory_order_relaxed);
 }
@@ -399,8 +426,9 @@ static enum outcome run_ready(struct molt_worker *w, struct molt_process *p,
     unsigned events = (unsigned)atomic_exchange_explicit(&p->ready, 0, memory_order_relaxed);
     if (!ref || !ref->desc->on_ready || !events)
         return DONE;
-    activation_of(p)->callback = (struct molt_callback){
-        .kind = MOLT_CALLBACK_READY, .fn = ref->desc->on_ready, .events = events};
+    activation_of(p)->callback = (struct molt_callback){.kind = MOLT_CALLBACK_READY,
+                                                        .fn = ref->desc->on_ready,
+                                                        .events = events};
     return run(w, p, world, ref);
 }
 
@@ -427,8 +455,8 @@ static const struct molt_handler *find_handler(const struct molt_server_ref *ref
             continue;
         if (ref->desc->on[i].kind == kind)
             return &ref->desc->on[i];
-        *ret_why = is_call ? "its handler takes casts, not calls"
-                           : "its handler takes calls, not casts";
+        *ret_why =
+            is_call ? "its handler takes casts, not calls" : "its handler takes calls, not casts";
         return NULL;
     }
     return NULL;
@@ -485,8 +513,7 @@ static enum outcome run_message(struct molt_worker *w, struct molt_process *p,
 static enum outcome run_native(struct molt_worker *w, struct molt_process *p,
                                struct molt_world *world, struct molt_block *m)
 {
-    activation_of(p)->callback =
-        (struct molt_callback){.kind = MOLT_CALLBACK_NATIVE, .message = m};
+    activation_of(p)->callback = (struct molt_callback){.kind = MOLT_CALLBACK_NATIVE, .message = m};
     return run(w, p, world, NULL);
 }
 
@@ -528,7 +555,8 @@ static void turn(void *arg)
     struct molt_activation *act = activation_of(p);
     struct molt_worker *w = act->worker;
     enum outcome outcome = DONE;
-    for (int i = 0; i < TURN && outcome == DONE; i++) {
+    w->runner.budget = TURN;
+    while (w->runner.budget-- > 0 && outcome == DONE) {
         if (molt_process_status(p) & MOLT_IS_CLAIM_WANTED)
             break;
         enum task task = pick(w, p);

@@ -60,6 +60,7 @@ static void chain(struct walk *walk, struct molt_block *root)
 {
     struct molt_list *ring = &walk->transit.blocks, *first = root->link.next;
     ring->prev->next = NULL;
+    root->link.next = root->link.prev = NULL;
     if (first == ring)
         return;
     struct molt_block *more = molt_container_of(first, struct molt_block, link);
@@ -89,18 +90,16 @@ int molt_message_pack(const struct molt_heap *heap, struct molt_owner *owner,
                       struct molt_block *root, const struct molt_block *pinned)
 {
     molt_owner_remove(owner, root);
-    root->link.prev = NULL;
+    root->link.prev = root->link.next = NULL;
     root->envelope = 0;
-    int rc = root->type->may_point ? pack_graph(heap, owner, root, pinned) : 0;
-    root->link.next = NULL;
-    return rc;
+    return root->type->may_point ? pack_graph(heap, owner, root, pinned) : 0;
 }
 
 /* ---- packed messages ------------------------------------------------------------ */
 
 struct molt_block *molt_message_next(const struct molt_block *root, const struct molt_block *block)
 {
-    struct molt_list *next = block != root               ? block->link.next
+    struct molt_list *next = block != root                 ? block->link.next
                              : molt_message_has_more(root) ? root->link.prev
                                                            : NULL;
     return next ? molt_container_of(next, struct molt_block, link) : NULL;
@@ -129,10 +128,10 @@ struct molt_from molt_message_from(const struct molt_block *root)
 /* An ordinary block again. */
 static size_t settle(struct molt_block *block, struct molt_list *list)
 {
-    size_t bytes = molt_block_bytes(block);
-    atomic_store_explicit(&block->bytes, bytes, memory_order_relaxed);
+    size_t word = atomic_load_explicit(&block->bytes, memory_order_relaxed) & ~MOLT_MESSAGE_BITS;
+    atomic_store_explicit(&block->bytes, word, memory_order_relaxed);
     molt_list_append(list, &block->link);
-    return bytes;
+    return word & MOLT_BLOCK_BYTES_MASK;
 }
 
 size_t molt_message_unpack(struct molt_block *root, struct molt_list *list)
@@ -158,8 +157,8 @@ void molt_message_drop(struct molt_heap *heap, struct molt_block_cache *cache,
 
 /* ---- notices -------------------------------------------------------------------- */
 
-static const struct molt_type notice_type = {
-    .name = "struct molt_exit_notice", .size = sizeof(struct molt_exit_notice)};
+static const struct molt_type notice_type = {.name = "struct molt_exit_notice",
+                                             .size = sizeof(struct molt_exit_notice)};
 
 struct molt_block *molt_message_new_notice(struct molt_heap *heap, struct molt_block_cache *cache,
                                            enum molt_message_kind kind)

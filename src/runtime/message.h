@@ -75,6 +75,9 @@ static inline struct molt_block *molt_message_after(const struct molt_block *roo
 /* Say whom a packed message is for, before it is put into a mailbox. */
 void molt_message_address(struct molt_block *root, struct molt_owner *owner);
 
+/* The block's bytes without what belongs to a message. */
+#define MOLT_MESSAGE_BITS (UINT64_C(0xff) << MOLT_MESSAGE_SHIFT)
+
 static inline void molt_message_set_kind(struct molt_block *root, enum molt_message_kind kind)
 {
     size_t word = atomic_load_explicit(&root->bytes, memory_order_relaxed);
@@ -102,9 +105,30 @@ static inline uint32_t molt_message_generation(const struct molt_block *root)
     return (uint32_t)(root->envelope >> MOLT_REF_BITS);
 }
 
+/* All that a message without further blocks, just packed, has to say. */
+static inline void molt_message_stamp(struct molt_block *root, enum molt_message_kind kind,
+                                      struct molt_from from, uint32_t generation)
+{
+    size_t word = atomic_load_explicit(&root->bytes, memory_order_relaxed);
+    atomic_store_explicit(&root->bytes, word | (size_t)kind << MOLT_MESSAGE_SHIFT,
+                          memory_order_relaxed);
+    root->link.prev = (struct molt_list *)(uintptr_t)from.pid; /* NOLINT: a number */
+    root->envelope = (from.ref & MOLT_REF_MASK) | (uint64_t)generation << MOLT_REF_BITS;
+}
+
 static inline void molt_message_set_generation(struct molt_block *root, uint32_t generation)
 {
     root->envelope = (root->envelope & MOLT_REF_MASK) | (uint64_t)generation << MOLT_REF_BITS;
+}
+
+/* The same for a message of one block, which is on no list then: its link points
+ * at itself. */
+static inline size_t molt_message_unpack_single(struct molt_block *root)
+{
+    size_t word = atomic_load_explicit(&root->bytes, memory_order_relaxed) & ~MOLT_MESSAGE_BITS;
+    atomic_store_explicit(&root->bytes, word, memory_order_relaxed);
+    molt_list_init(&root->link);
+    return word & MOLT_BLOCK_BYTES_MASK;
 }
 
 /* Append the message's blocks, root first, to @list; they are ordinary blocks

@@ -11,8 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "runtime/rt.h"
 #include "runtime/lane.h"
+#include "runtime/rt.h"
 
 static struct molt_process *caller(void)
 {

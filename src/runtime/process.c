@@ -65,8 +65,8 @@ void molt_process_signal(struct molt_process *p, unsigned reasons)
          * enqueue() reads was written by who left it idle. */
     } while (!atomic_compare_exchange_weak_explicit(&p->status, &old, new, memory_order_acq_rel,
                                                     memory_order_relaxed));
-    bool is_queued_now = (new & MOLT_STATE_MASK) == MOLT_STATE_QUEUED &&
-                         (old & MOLT_STATE_MASK) == MOLT_STATE_IDLE;
+    bool is_queued_now =
+        (new &MOLT_STATE_MASK) == MOLT_STATE_QUEUED && (old & MOLT_STATE_MASK) == MOLT_STATE_IDLE;
     /* A stale entry serves as well as a new one. */
     if (is_queued_now && !(old & MOLT_IS_IN_QUEUE))
         enqueue(p, new);
@@ -105,7 +105,7 @@ static unsigned leave(struct molt_process *p, unsigned set, unsigned clear)
             new = rest(new);
     } while (!atomic_compare_exchange_weak_explicit(&p->status, &old, new, memory_order_acq_rel,
                                                     memory_order_relaxed));
-    if ((new & MOLT_STATE_MASK) == MOLT_STATE_QUEUED && !(old & MOLT_IS_IN_QUEUE))
+    if ((new &MOLT_STATE_MASK) == MOLT_STATE_QUEUED && !(old & MOLT_IS_IN_QUEUE))
         enqueue(p, new);
     return old;
 }
@@ -143,11 +143,15 @@ int molt_process_post(struct molt_runtime *rt, molt_pid pid, struct molt_block *
     struct molt_process *p = molt_process_find(rt, pid);
     if (!p)
         return MOLT_EDEAD;
-    molt_message_set_kind(root, kind);
-    if (kind == MOLT_MESSAGE_CALL)
+    if (__builtin_expect(molt_message_has_more(root), 0)) {
+        molt_message_set_kind(root, kind);
         molt_message_set_from(root, from);
-    molt_message_set_generation(root, molt_pid_generation(pid));
-    molt_message_address(root, &p->owner);
+        molt_message_set_generation(root, molt_pid_generation(pid));
+        molt_message_address(root, &p->owner);
+    } else {
+        molt_message_stamp(root, kind, from, molt_pid_generation(pid));
+        atomic_store_explicit(&root->owner, &p->owner, memory_order_release);
+    }
     uint64_t old = atomic_load_explicit(&p->inbox, memory_order_relaxed);
     do {
         if (old == MOLT_INBOX_CLOSED)
@@ -205,10 +209,10 @@ static void append(struct molt_process *p, struct molt_block *root)
     p->mail_last = root;
 }
 
-void molt_process_drain(struct molt_process *p, struct molt_block_cache *cache)
+unsigned molt_process_drain(struct molt_process *p, struct molt_block_cache *cache)
 {
     if (!(molt_process_status(p) & MOLT_DO_MAIL))
-        return;
+        return 0;
     /* Seq_cst, before the exchange: see the top of this file. */
     atomic_fetch_and(&p->status, ~MOLT_DO_MAIL);
     uint32_t mine = molt_pid_generation(molt_process_pid(p));
@@ -223,6 +227,7 @@ void molt_process_drain(struct molt_process *p, struct molt_block_cache *cache)
         n++;
     }
     add_mail(p, n);
+    return n;
 }
 
 struct molt_block *molt_process_take(struct molt_process *p)

@@ -78,19 +78,19 @@ enum {
 #define MOLT_STATE_MASK 0x7u
 
 /* Reasons to run. */
-#define MOLT_DO_MAIL 0x8u         /* something is in the inbox, or in the own list */
-#define MOLT_DO_RESUME 0x10u      /* what the suspended callback waits for came */
-#define MOLT_DO_TIMEOUT 0x20u     /* molt_timeout() */
-#define MOLT_DO_READY 0x40u       /* the descriptor: see `ready` */
-#define MOLT_DO_EXIT 0x80u        /* asked to end: see `exit_word` */
-#define MOLT_DO_KILL 0x100u       /* at once */
+#define MOLT_DO_MAIL 0x8u     /* something is in the inbox, or in the own list */
+#define MOLT_DO_RESUME 0x10u  /* what the suspended callback waits for came */
+#define MOLT_DO_TIMEOUT 0x20u /* molt_timeout() */
+#define MOLT_DO_READY 0x40u   /* the descriptor: see `ready` */
+#define MOLT_DO_EXIT 0x80u    /* asked to end: see `exit_word` */
+#define MOLT_DO_KILL 0x100u   /* at once */
 #define MOLT_DO_INIT 0x200u
 #define MOLT_DO_TERMINATE 0x400u
-#define MOLT_DO_CONTINUE 0x800u   /* molt_continue() */
-#define MOLT_DO_CONFIG 0x1000u    /* the configuration changed */
+#define MOLT_DO_CONTINUE 0x800u /* molt_continue() */
+#define MOLT_DO_CONFIG 0x1000u  /* the configuration changed */
 #define MOLT_DO_ANY                                                                                \
-    (MOLT_DO_MAIL | MOLT_DO_TIMEOUT | MOLT_DO_READY | MOLT_DO_EXIT | MOLT_DO_KILL |                \
-     MOLT_DO_INIT | MOLT_DO_TERMINATE | MOLT_DO_CONTINUE | MOLT_DO_CONFIG)
+    (MOLT_DO_MAIL | MOLT_DO_TIMEOUT | MOLT_DO_READY | MOLT_DO_EXIT | MOLT_DO_KILL | MOLT_DO_INIT | \
+     MOLT_DO_TERMINATE | MOLT_DO_CONTINUE | MOLT_DO_CONFIG)
 
 /* How it stands. */
 #define MOLT_IS_SUSPENDED 0x10000u    /* has a stack: only RESUME and KILL matter */
@@ -112,7 +112,7 @@ struct molt_deferred; /* calls that were neither answered nor failed yet */
 struct molt_prepared {
     struct molt_owner owner;
     struct molt_block *state;
-    uint64_t at; /* n_callbacks */
+    uint64_t at;               /* n_callbacks */
     struct molt_block **frees; /* what the change function freed */
     size_t n_frees;
 };
@@ -121,9 +121,9 @@ struct molt_process {
     /* Any thread. */
     _Atomic uint64_t inbox;
     atomic_uint status;
-    atomic_int ready;            /* MOLT_NET_... */
-    atomic_ullong pid;           /* 0: no process */
-    _Atomic(struct molt_lane *) lane; /* where it is queued when it is stackless */
+    atomic_int ready;                   /* MOLT_NET_... */
+    atomic_ullong pid;                  /* 0: no process */
+    _Atomic(struct molt_lane *) lane;   /* where it is queued when it is stackless */
     _Atomic(struct molt_world *) world; /* of the callback that runs or is suspended */
     _Atomic(const struct molt_version *) version;
     _Atomic uint64_t wait_ref;  /* what is waited for; 0: nothing, or it came */
@@ -148,8 +148,8 @@ struct molt_process {
     uint64_t timeout_ref;
     atomic_ullong timeout_fired;
     struct molt_deferred *deferred;
-    struct molt_block *arg;         /* of the spawn, packed, until init ran */
-    struct molt_block *exit_notice; /* for the supervisor, made beforehand */
+    struct molt_block *arg;                   /* of the spawn, packed, until init ran */
+    struct molt_block *exit_notice;           /* for the supervisor, made beforehand */
     _Atomic(struct molt_prepared *) prepared; /* of the executor; who takes it frees it */
     void *native_state;
     int end_reason;
@@ -286,8 +286,8 @@ size_t molt_process_mailbox(const struct molt_process *p);
 /* ---- by whoever runs or claimed it ------------------------------------------ */
 
 /* Move what is in the inbox to the own list. What was meant for an earlier
- * process of the slot is dropped. */
-void molt_process_drain(struct molt_process *p, struct molt_block_cache *cache);
+ * process of the slot is dropped. Returns how many were moved. */
+unsigned molt_process_drain(struct molt_process *p, struct molt_block_cache *cache);
 
 /* The first message of the own list, taken out; there is one. */
 struct molt_block *molt_process_take(struct molt_process *p);

@@ -144,6 +144,9 @@ static void leave_stack(struct molt_process *p, struct molt_runner *runner)
         return;
     struct molt_activation *act = &fiber->act;
     molt_block_drop_list(p->rt->heap, &runner->cache, &act->arrived);
+    if (act->single && molt_block_owner(act->single) == &p->owner &&
+        molt_list_is_empty(&act->single->link))
+        molt_block_release(p->rt->heap, &runner->cache, act->single);
     if (act->callback.message)
         molt_message_drop(p->rt->heap, &runner->cache, act->callback.message);
     if (act->is_visiting)
@@ -209,8 +212,8 @@ static molt_pid retire(struct molt_process *p)
     /* Seq_cst: pairs with molt_names_add(). */
     molt_pid pid = atomic_exchange(&p->pid, 0);
     unsigned old = molt_process_status(p);
-    while (!atomic_compare_exchange_weak(&p->status, &old,
-                                         (old & OF_THE_SLOT) | MOLT_STATE_RUNNING))
+    while (
+        !atomic_compare_exchange_weak(&p->status, &old, (old & OF_THE_SLOT) | MOLT_STATE_RUNNING))
         ;
     if (old & MOLT_IS_NAMED)
         molt_names_forget(p->rt, p);

@@ -71,8 +71,8 @@ static int grow(struct molt_runtime *rt)
     unsigned n = atomic_load_explicit(&table->n_slots, memory_order_relaxed);
     if (n / MOLT_SEGMENT_SLOTS == MOLT_SEGMENTS_MAX)
         return MOLT_ELIMIT;
-    struct molt_process *segment = mmap(NULL, SEGMENT_BYTES, PROT_READ | PROT_WRITE,
-                                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct molt_process *segment =
+        mmap(NULL, SEGMENT_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (segment == MAP_FAILED)
         return MOLT_ENOMEM;
     for (unsigned i = MOLT_SEGMENT_SLOTS; i > 0; i--) {

@@ -29,7 +29,7 @@ struct molt_runtime {
     struct molt_process_table table;
     struct molt_names names;
 
-    unsigned n_workers; /* constant after molt_runtime_new() */
+    unsigned n_workers;          /* constant after molt_runtime_new() */
     struct molt_worker *workers; /* [n_workers], then the spare ones */
     struct molt_lane *lanes;     /* [n_workers] */
     atomic_uint next_lane;       /* for what comes from outside */
@@ -41,8 +41,8 @@ struct molt_runtime {
     /* Of the executor: one thread at a time. */
     struct molt_runner executor;
     struct molt_participant participant;
-    pthread_mutex_t quiet_lock; /* nothing nests in it */
-    pthread_cond_t quiet;       /* a process it waits for changed */
+    pthread_mutex_t quiet_lock;         /* nothing nests in it */
+    pthread_cond_t quiet;               /* a process it waits for changed */
     atomic_bool held[MOLT_SERVERS_MAX]; /* by server id; read at spawn */
     bool is_holding;
     uint64_t held_since_ns;

@@ -49,7 +49,8 @@ struct molt_owner *molt_runner_owner(struct molt_runner *runner)
 struct molt_world *molt_runner_world(const struct molt_runner *runner)
 {
     struct molt_world *running =
-        runner->process ? atomic_load_explicit(&runner->process->world, memory_order_relaxed) : NULL;
+        runner->process ? atomic_load_explicit(&runner->process->world, memory_order_relaxed)
+                        : NULL;
     if (running)
         return running;
     /* Bit 0 is a mark of molt_code_grace(). */
@@ -78,7 +79,8 @@ static const struct molt_block *pinned_block(const struct molt_runner *runner)
     const struct molt_process *p = runner->process;
     if (!p)
         return NULL;
-    return runner->is_converting ? atomic_load_explicit(&p->prepared, memory_order_relaxed)->state : p->state_block;
+    return runner->is_converting ? atomic_load_explicit(&p->prepared, memory_order_relaxed)->state
+                                 : p->state_block;
 }
 
 int molt_runner_take(struct molt_runner *runner, void *payload, struct molt_block **ret_root)

@@ -29,6 +29,7 @@ struct molt_runner {
     struct molt_block_cache cache;
     struct molt_slot_cache slots;
     struct molt_owner owner; /* blocks made outside of a process */
+    int budget;              /* of the turn that runs */
     bool is_converting;      /* a change function runs */
     bool is_failed;          /* in it, a thunk stub was met */
 };

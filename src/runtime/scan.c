@@ -63,7 +63,8 @@ static void look_at_block(struct look *look, const struct molt_block *block, con
 {
     const struct molt_type *type = block->type;
     const char *element = molt_block_payload(block);
-    for (size_t e = type->may_point ? molt_block_count(block) : 0; e > 0; e--, element += type->size) {
+    for (size_t e = type->may_point ? molt_block_count(block) : 0; e > 0;
+         e--, element += type->size) {
         for (size_t i = 0; i < type->n_ptrs; i++) {
             const struct molt_meta_ptr *ptr = &type->ptrs[i];
             for (uint32_t k = 0; k < ptr->count; k++) {
@@ -149,13 +150,15 @@ static void look_at_process(struct look *look, struct molt_process *p)
     look_at_list(look, &p->owner.blocks, "");
     for (struct molt_block *m = p->mail; m; m = molt_message_after(m))
         look_at_message(look, m, "message ");
-    const struct molt_prepared *prepared =
-        atomic_load_explicit(&p->prepared, memory_order_relaxed);
+    const struct molt_prepared *prepared = atomic_load_explicit(&p->prepared, memory_order_relaxed);
     if (prepared)
         look_at_list(look, &prepared->owner.blocks, "prepared ");
     if (p->arg)
         look_at_message(look, p->arg, "spawn argument ");
     if (p->fiber) {
+        const struct molt_block *single = p->fiber->act.single;
+        if (single && molt_block_owner(single) == &p->owner)
+            look_at_block(look, single, "message ");
         look_at_list(look, &p->fiber->act.arrived, "message ");
         look_at_stack(look, p->fiber);
     }

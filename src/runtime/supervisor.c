@@ -73,10 +73,7 @@ static int start_server(struct molt_process *p, const struct molt_child *spec, m
     if (rc < 0)
         return rc;
     molt_pid self = molt_self();
-    struct molt_spawn spawn = {.name = spec->id,
-                               .arg = arg,
-                               .parent = self,
-                               .supervisor = self};
+    struct molt_spawn spawn = {.name = spec->id, .arg = arg, .parent = self, .supervisor = self};
     rc = molt_runtime_spawn(p->rt, world_of(p), spec->server, &spawn, ret_pid);
     if (rc < 0 && arg)
         molt_runner_drop(molt_runner_here(), arg);
@@ -87,8 +84,8 @@ static int start_child(struct molt_process *p, const struct molt_child *spec, mo
 {
     int rc = start_server(p, spec, ret_pid);
     if (rc == MOLT_ENOENT)
-        rc =
-            molt_supervisor_start(p->rt, world_of(p), spec->server, molt_self(), molt_self(), ret_pid);
+        rc = molt_supervisor_start(p->rt, world_of(p), spec->server, molt_self(), molt_self(),
+                                   ret_pid);
     if (rc < 0)
         molt_runtime_log(p->rt, MOLT_ERR,
                          "supervisor '%s': child '%s' (server '%s') can't start: %s",
@@ -229,7 +226,8 @@ static int supervise(struct molt_process *p, struct molt_block *m)
 {
     struct supervisor *s = p->native_state;
     if (!m)
-        return atomic_load(&p->phase) == MOLT_PHASE_NEW ? reconcile(p, true) : begin_end(p, p->end_reason);
+        return atomic_load(&p->phase) == MOLT_PHASE_NEW ? reconcile(p, true)
+                                                        : begin_end(p, p->end_reason);
     struct molt_from from;
     switch (molt_message_kind(m)) {
     case MOLT_MESSAGE_CHILD_EXIT:

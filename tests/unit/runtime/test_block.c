@@ -320,6 +320,7 @@ int main(void)
         TEST(sizes_that_overflow_are_refused),
         TEST(bytes_and_pointing_blocks_are_counted),
         TEST(a_graph_moves_with_its_cycles),
+        TEST(a_message_remembers_its_kind_caller_and_generation),
         TEST(each_element_of_an_array_is_followed),
         TEST(words_that_are_no_blocks_stay_as_they_are),
         TEST(another_owners_block_refuses_the_move),
