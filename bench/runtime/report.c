@@ -258,7 +258,7 @@ static const char notes[] =
     "*Placed by the runtime* is what each does by itself with two cores.\n"
     "- Processor time: Erlang tells its own in milliseconds, so it means little where a run is "
     "short "
-    "(few processes or timers).\n"
+    "(few processes or timers). That of timers is of starting them.\n"
     "- Spawn and exit: the parent waits for the end: in molt a message from `terminate`, in "
     "Erlang a monitor's, in Go a WaitGroup, which isn't tied to the goroutine's end.\n"
     "- Idle: waiting for a message, state of one number. *Hibernated* is how Erlang's programmers "
