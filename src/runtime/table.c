@@ -63,34 +63,9 @@ void molt_tables_fini(struct molt_tables *tables)
 
 /* ---- slots and handles -------------------------------------------------------------- */
 
-struct molt_table_slot *molt_tables_slot(struct molt_tables *tables, uint32_t number)
-{
-    uint32_t i = number - 1;
-    /* Acquire: pairs with the release store of add_slots(). */
-    return atomic_load_explicit(&tables->segments[i / MOLT_TABLE_SEGMENT_SLOTS],
-                                memory_order_acquire) +
-           i % MOLT_TABLE_SEGMENT_SLOTS;
-}
-
-static uint32_t number_of(molt_table handle)
-{
-    return (uint32_t)(handle & ((UINT64_C(1) << MOLT_TABLE_SLOT_BITS) - 1));
-}
-
-struct molt_table *molt_tables_look(struct molt_tables *tables, molt_table handle)
-{
-    uint32_t number = number_of(handle);
-    if (number == 0 || number > atomic_load_explicit(&tables->n_slots, memory_order_acquire))
-        return NULL;
-    /* Seq_cst: see molt_table_enter(). */
-    struct molt_table *table =
-        atomic_load_explicit(&molt_tables_slot(tables, number)->table, memory_order_seq_cst);
-    return table && table->handle == handle ? table : NULL;
-}
-
 int molt_tables_why(struct molt_tables *tables, molt_table handle)
 {
-    uint32_t number = number_of(handle);
+    uint32_t number = molt_table_number(handle);
     if (number == 0 || number > atomic_load_explicit(&tables->n_slots, memory_order_acquire))
         return MOLT_ENOENT;
     uint64_t next =
@@ -261,7 +236,7 @@ int molt_tables_create(struct molt_tables *tables, molt_pid owner,
 /* Under the lock: out of sight; the caller retires it. */
 static void withdraw(struct molt_tables *tables, struct molt_table *table)
 {
-    struct molt_table_slot *slot = molt_tables_slot(tables, number_of(table->handle));
+    struct molt_table_slot *slot = molt_tables_slot(tables, molt_table_number(table->handle));
     forget_name(tables, table);
     molt_list_unlink(&table->owner_link);
     atomic_fetch_add_explicit(&slot->generation, 1, memory_order_release);

@@ -165,12 +165,36 @@ int molt_table_scan(struct molt_tables *tables, const struct molt_range *ranges,
 
 /* ---- for the files of the tables --------------------------------------------------- */
 
-/* The table of a handle, for a thread that has entered. NULL: see
- * molt_tables_why(). */
-struct molt_table *molt_tables_look(struct molt_tables *tables, molt_table table);
 /* MOLT_ESTALE: it was one. MOLT_ENOENT: it never was. */
 int molt_tables_why(struct molt_tables *tables, molt_table table);
-struct molt_table_slot *molt_tables_slot(struct molt_tables *tables, uint32_t number);
+
+static inline struct molt_table_slot *molt_tables_slot(struct molt_tables *tables, uint32_t number)
+{
+    uint32_t i = number - 1;
+    /* Acquire: pairs with the release store of add_slots(). */
+    return atomic_load_explicit(&tables->segments[i / MOLT_TABLE_SEGMENT_SLOTS],
+                                memory_order_acquire) +
+           i % MOLT_TABLE_SEGMENT_SLOTS;
+}
+
+/* The slot's number; it may be none. */
+static inline uint32_t molt_table_number(molt_table handle)
+{
+    return (uint32_t)(handle & ((UINT64_C(1) << MOLT_TABLE_SLOT_BITS) - 1));
+}
+
+/* The table of a handle, for a thread that has entered, or has the lock. NULL:
+ * see molt_tables_why(). */
+static inline struct molt_table *molt_tables_look(struct molt_tables *tables, molt_table handle)
+{
+    uint32_t number = molt_table_number(handle);
+    if (number == 0 || number > atomic_load_explicit(&tables->n_slots, memory_order_acquire))
+        return NULL;
+    /* Seq_cst: see molt_table_enter(). */
+    struct molt_table *table =
+        atomic_load_explicit(&molt_tables_slot(tables, number)->table, memory_order_seq_cst);
+    return table && table->handle == handle ? table : NULL;
+}
 
 static inline struct molt_table_body *molt_table_body_of(struct molt_table *table)
 {

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "port/barrier.h"
+
 /* This thread's record in the epochs it used last. Also what makes it known. */
 static __thread struct {
     uint64_t epochs;
@@ -13,7 +15,7 @@ static __thread struct {
 
 void molt_table_epochs_init(struct molt_table_epochs *epochs, uint64_t id)
 {
-    *epochs = (struct molt_table_epochs){.id = id ? id : 1};
+    *epochs = (struct molt_table_epochs){.id = id ? id : 1, .has_barrier = molt_barrier_init()};
     atomic_init(&epochs->now, 1);
     pthread_mutex_init(&epochs->lock, NULL);
 }
@@ -76,10 +78,16 @@ struct molt_table_thread *molt_table_enter(struct molt_table_epochs *epochs)
             return NULL;
     }
     /* Acquire: who enters in an epoch sees what was taken out of sight before
-     * it began. Seq_cst exchange: either is_quiet() sees this record, or
-     * what this thread looks for next (with seq_cst loads) is out of sight. */
+     * it began. */
     uint64_t now = atomic_load_explicit(&epochs->now, memory_order_acquire);
-    atomic_exchange_explicit(&t->epoch, now, memory_order_seq_cst);
+    /* Either is_quiet() sees this record, or what this thread looks for next
+     * (with seq_cst loads, for the second case) is out of sight. */
+    if (__builtin_expect(epochs->has_barrier, 1)) {
+        atomic_store_explicit(&t->epoch, now, memory_order_relaxed);
+        molt_barrier_light();
+    } else {
+        atomic_exchange_explicit(&t->epoch, now, memory_order_seq_cst);
+    }
     return t;
 }
 
@@ -116,6 +124,8 @@ static struct molt_table_retired *collect(struct molt_table_epochs *epochs)
 void molt_table_reclaim(struct molt_table_epochs *epochs)
 {
     pthread_mutex_lock(&epochs->lock);
+    if (epochs->retired && epochs->has_barrier)
+        molt_barrier_heavy(); /* pairs with molt_table_enter() */
     struct molt_table_retired *done = collect(epochs);
     pthread_mutex_unlock(&epochs->lock);
     while (done) {

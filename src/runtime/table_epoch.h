@@ -20,6 +20,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* One for each thread that was ever here. Known by the address of a
@@ -40,6 +41,7 @@ struct molt_table_retired {
 };
 
 struct molt_table_epochs {
+    bool has_barrier;                            /* port/barrier.h; constant */
     uint64_t id;                                 /* of these epochs, random: threads remember it */
     _Atomic(uint64_t) now;                       /* starts at 1 */
     _Atomic(struct molt_table_thread *) threads; /* grows only */

@@ -70,8 +70,8 @@ static uint32_t hash_of(const struct molt_table_row *row)
 }
 
 /* The bucket that @hash belongs to, with its version. */
-static struct molt_table_bucket *read_bucket(struct molt_table_hash *h, uint32_t hash,
-                                             uint64_t *ret_version, uint32_t *ret_n)
+static inline struct molt_table_bucket *read_bucket(struct molt_table_hash *h, uint32_t hash,
+                                                    uint64_t *ret_version, uint32_t *ret_n)
 {
     for (;;) {
         uint32_t index = index_of(hash, n_buckets(h));
@@ -135,8 +135,8 @@ static bool is_row(const struct molt_table_body *body, const struct molt_table_r
 }
 
 /* False if it was changed meanwhile. */
-static bool try_get(struct molt_table_body *body, const uint64_t *key, uint32_t hash,
-                    void *ret_value, int *rc)
+static inline bool try_get(struct molt_table_body *body, const uint64_t *key, uint32_t hash,
+                           void *ret_value, int *rc)
 {
     uint64_t version;
     uint32_t n;

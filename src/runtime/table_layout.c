@@ -166,8 +166,8 @@ static void store_bytes(const void *bytes, size_t n, uint64_t *words, size_t n_w
         words[i] = be64toh(words[i]);
 }
 
-int molt_table_key_encode(const struct molt_table_layout *layout, const struct molt_type *type,
-                          const void *key, uint64_t *words)
+int molt_table_key_encode_any(const struct molt_table_layout *layout, const struct molt_type *type,
+                              const void *key, uint64_t *words)
 {
     if (!key)
         return MOLT_EINVAL;

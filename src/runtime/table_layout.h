@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <molt/table.h>
 
@@ -45,8 +46,18 @@ bool molt_table_layout_takes(const struct molt_table_layout *layout, const struc
 
 /* @key, which is a @type that the layout takes, as words. MOLT_EINVAL: NULL, or
  * a string that doesn't fit. */
-int molt_table_key_encode(const struct molt_table_layout *layout, const struct molt_type *type,
-                          const void *key, uint64_t *words);
+int molt_table_key_encode_any(const struct molt_table_layout *layout, const struct molt_type *type,
+                              const void *key, uint64_t *words);
+static inline int molt_table_key_encode(const struct molt_table_layout *layout,
+                                        const struct molt_type *type, const void *key,
+                                        uint64_t *words)
+{
+    if (layout->key_bytes != 8 || layout->key > MOLT_TABLE_KEY_SIGNED || !key)
+        return molt_table_key_encode_any(layout, type, key, words);
+    memcpy(words, key, 8);
+    words[0] ^= (uint64_t)(layout->key == MOLT_TABLE_KEY_SIGNED) << 63;
+    return 0;
+}
 void molt_table_key_decode(const struct molt_table_layout *layout, const uint64_t *words,
                            void *ret_key);
 int molt_table_key_compare(const uint64_t *a, const uint64_t *b, size_t n_words);

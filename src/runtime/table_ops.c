@@ -9,8 +9,9 @@ struct visit {
     struct molt_table_body *body;
 };
 
-static int begin(struct molt_tables *tables, molt_table handle, struct visit *v)
+static inline int begin(struct molt_tables *tables, molt_table handle, struct visit *v)
 {
+    v->body = NULL;
     v->thread = molt_table_enter(&tables->epochs);
     if (!v->thread)
         return MOLT_ENOMEM;
