@@ -11,6 +11,7 @@
 #include "runtime/lane.h"
 #include "runtime/process.h"
 #include "runtime/rt.h"
+#include "runtime/rt_table.h"
 #include "runtime/supervisor.h"
 #include "runtime/worker.h"
 
@@ -239,6 +240,7 @@ void molt_process_destroy(struct molt_process *p, int reason)
     molt_process_close_mail(p, &runner->cache);
     molt_process_fail_deferred(p);
     drop_blocks(p, &runner->cache);
+    molt_runtime_bequeath_tables(rt, &runner->cache, pid);
     tell_supervisor(p, &runner->cache, pid, reason);
     molt_runtime_ended(rt, pid, reason);
     molt_slot_give(rt, &runner->slots, p);

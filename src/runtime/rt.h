@@ -18,6 +18,7 @@
 #include "runtime/runner.h"
 #include "runtime/runtime.h"
 #include "runtime/scan.h"
+#include "runtime/table.h"
 
 struct molt_worker;
 
@@ -28,6 +29,7 @@ struct molt_runtime {
     struct molt_heap *heap;
     struct molt_process_table table;
     struct molt_names names;
+    struct molt_tables tables;
 
     unsigned n_workers;          /* constant after molt_runtime_new() */
     struct molt_worker *workers; /* [n_workers], then the spare ones */

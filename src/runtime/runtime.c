@@ -11,6 +11,7 @@
 #include "runtime/fiber.h"
 #include "runtime/lane.h"
 #include "runtime/rt.h"
+#include "runtime/rt_table.h"
 #include "runtime/supervisor.h"
 #include "runtime/thread.h"
 #include "runtime/worker.h"
@@ -73,6 +74,7 @@ static int init_parts(struct molt_runtime *rt)
 {
     init_locks(rt);
     molt_process_table_init(&rt->table);
+    molt_runtime_init_tables(rt);
     int rc = molt_names_init(&rt->names);
     if (rc == 0)
         rc = molt_heap_new(&rt->heap);
@@ -148,6 +150,7 @@ void molt_runtime_free(struct molt_runtime *rt)
         molt_runner_fini(&rt->executor);
         molt_code_leave(rt->code, &rt->participant);
     }
+    molt_tables_fini(&rt->tables);
     molt_names_fini(&rt->names);
     molt_process_table_fini(&rt->table);
     molt_heap_free(rt->heap);

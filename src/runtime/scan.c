@@ -10,7 +10,8 @@
  * From a process that was not looked at yet, a word reaches one that was only
  * by a message, a reply or a spawn, and those are looked at by the sender. What
  * a callback makes up itself comes from its own world, which stays because the
- * callback runs in it.
+ * callback runs in it. Rows of tables are looked at last, and those that are put
+ * or copied out meanwhile by who does that.
  *
  * Not covered: a registered thread that copies such a word from one of its own
  * pending blocks to another while both are looked at.
@@ -59,26 +60,32 @@ static size_t find_range(const struct molt_range *ranges, size_t n, uintptr_t wo
     return n;
 }
 
+static void look_at_element(struct look *look, const struct molt_type *type, const char *element,
+                            const char *kind)
+{
+    for (size_t i = 0; i < type->n_ptrs; i++) {
+        const struct molt_meta_ptr *ptr = &type->ptrs[i];
+        for (uint32_t k = 0; k < ptr->count; k++) {
+            uintptr_t word;
+            memcpy(&word, element + ptr->offset + k * sizeof(word), sizeof(word));
+            size_t range = find_range(look->ranges, look->n_ranges, word);
+            if (range == look->n_ranges)
+                continue;
+            char where[128];
+            snprintf(where, sizeof(where), "%s%.60s.%.50s", kind, type->name,
+                     ptr->field ? ptr->field : "?");
+            look->found(look, range, where);
+        }
+    }
+}
+
 static void look_at_block(struct look *look, const struct molt_block *block, const char *kind)
 {
     const struct molt_type *type = block->type;
     const char *element = molt_block_payload(block);
-    for (size_t e = type->may_point ? molt_block_count(block) : 0; e > 0;
-         e--, element += type->size) {
-        for (size_t i = 0; i < type->n_ptrs; i++) {
-            const struct molt_meta_ptr *ptr = &type->ptrs[i];
-            for (uint32_t k = 0; k < ptr->count; k++) {
-                uintptr_t word;
-                memcpy(&word, element + ptr->offset + k * sizeof(word), sizeof(word));
-                size_t range = find_range(look->ranges, look->n_ranges, word);
-                if (range == look->n_ranges)
-                    continue;
-                char where[128];
-                snprintf(where, sizeof(where), "%s%.60s.%.50s", kind, type->name,
-                         ptr->field ? ptr->field : "?");
-                look->found(look, range, where);
-            }
-        }
+    for (size_t e = type->may_point ? molt_block_count(block) : 0; e > 0; e--) {
+        look_at_element(look, type, element, kind);
+        element += type->size;
     }
 }
 
@@ -112,6 +119,17 @@ void molt_scan_message(struct molt_scan *scan, const struct molt_block *root)
                         .found = note_sent,
                         .scan = scan};
     look_at_message(&look, root, "sent message: ");
+    pthread_mutex_unlock(&scan->lock);
+}
+
+void molt_scan_bytes(struct molt_scan *scan, const struct molt_type *type, const void *bytes)
+{
+    pthread_mutex_lock(&scan->lock);
+    struct look look = {.ranges = scan->ranges,
+                        .n_ranges = scan->n_ranges,
+                        .found = note_sent,
+                        .scan = scan};
+    look_at_element(&look, type, bytes, "row of a table: ");
     pthread_mutex_unlock(&scan->lock);
 }
 
@@ -217,12 +235,18 @@ static void turn(struct molt_scan *scan, const struct molt_range *ranges, size_t
     pthread_mutex_unlock(&scan->lock);
 }
 
+/* Neither a block nor a row may point. */
+static bool has_no_pointers(struct molt_runtime *rt)
+{
+    return molt_heap_pointing(rt->heap) == 0 && !molt_tables_may_point(&rt->tables);
+}
+
 /* No block may point, and no stack is suspended. If that was so before the
  * grace period, too, then no callback that runs now can have read a word from
  * a block that it freed since. */
 static bool has_nothing(struct molt_runtime *rt)
 {
-    return molt_heap_pointing(rt->heap) == 0 && !has_suspended(rt);
+    return has_no_pointers(rt) && !has_suspended(rt);
 }
 
 static int look_everywhere(struct look *look, struct molt_runtime *rt)
@@ -235,9 +259,13 @@ static int look_everywhere(struct look *look, struct molt_runtime *rt)
         if (pid)
             rc = look_at_slot(look, p, pid);
     }
-    if (rc == 0)
-        look_at_threads(look, rt);
-    return rc;
+    if (rc < 0)
+        return rc;
+    look_at_threads(look, rt);
+    rc =
+        molt_table_scan(&rt->tables, look->ranges, look->n_ranges, look->report, look->report_user);
+    look->n_found += rc > 0 ? (size_t)rc : 0;
+    return rc < 0 ? rc : 0;
 }
 
 static void report_sent(struct look *look, const struct molt_scan_hit *hits)
@@ -256,7 +284,7 @@ int molt_runtime_scan(void *runtime, const struct molt_range *ranges, size_t n, 
     struct molt_runtime *rt = runtime;
     if (n == 0)
         return 0;
-    bool had_none = molt_heap_pointing(rt->heap) == 0;
+    bool had_none = has_no_pointers(rt);
     struct look look = {.ranges = ranges,
                         .n_ranges = n,
                         .found = report_found,

@@ -3,7 +3,7 @@
 /*
  * Looking for addresses of old images; see molt_runtime_scan().
  *
- * Threads: molt_scan_message() from any thread; the rest by the executor.
+ * Threads: molt_scan_message(), molt_scan_bytes() from any thread; the rest by the executor.
  * Locks:   molt_scan.lock; nothing nests in it.
  */
 #ifndef MOLT_RUNTIME_SCAN_H
@@ -17,6 +17,7 @@
 #include "code/code.h"
 
 struct molt_block;
+struct molt_type;
 
 /* What a sender found, for the executor to report: one for each range. */
 struct molt_scan_hit {
@@ -33,5 +34,7 @@ struct molt_scan {
 
 /* The sender's part: look at what moves while a scan is on. */
 void molt_scan_message(struct molt_scan *scan, const struct molt_block *root);
+/* The same for one @type that goes into a table, or comes out of one. */
+void molt_scan_bytes(struct molt_scan *scan, const struct molt_type *type, const void *bytes);
 
 #endif
