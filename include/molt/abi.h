@@ -98,6 +98,7 @@ struct molt_server {
     molt_any_fn on_exit;     /* int fn(S *, const struct molt_exit *): see molt_trap_exit() */
     molt_any_fn on_down;     /* int fn(S *, const struct molt_down *): see molt_monitor() */
     struct molt_limits limits;
+    molt_any_fn on_data; /* int fn(S *, const struct molt_net_data *): see <molt/net.h> */
 };
 
 /* A child of a supervisor. */

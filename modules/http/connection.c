@@ -7,9 +7,6 @@
  * Deadlines cost nothing while requests flow: the timer is armed for the
  * earliest moment at which something may be overdue, and asks again then.
  */
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <molt/molt.h>
 #include <molt/net.h>
 
@@ -24,18 +21,11 @@ struct http_again {
     uint8_t unused;
 };
 
-static int init(struct http_connection *c, const struct http_accepted *accepted)
+static int init(struct http_connection *c)
 {
-    if (!accepted)
-        return MOLT_EINVAL;
-    c->fd = accepted->fd;
+    c->fd = -1;
     molt_http_limits_load(&c->limits, false);
     c->active_ms = molt_now_ms();
-    int rc = molt_net_attach(c->fd);
-    if (rc < 0) {
-        close(c->fd);
-        return rc;
-    }
     c->timer_ms = c->active_ms + c->limits.idle_ms;
     return molt_timeout((int)c->limits.idle_ms);
 }
@@ -44,7 +34,8 @@ static int init(struct http_connection *c, const struct http_accepted *accepted)
 static int finish(struct http_connection *c)
 {
     c->is_closing = 1;
-    molt_net_close();
+    if (c->fd >= 0)
+        molt_net_close(c->fd);
     molt_exit(molt_self(), 0);
     return 0;
 }
@@ -80,7 +71,7 @@ static int linger(struct http_connection *c)
 {
     char waste[4096];
     for (int i = 0; i < LINGER_ROUNDS; i++) {
-        long n = molt_net_read(c->fd, waste, sizeof(waste));
+        long n = molt_net_read(c->fd, waste, sizeof(waste), 0);
         if (n == MOLT_EBUSY)
             return 0;
         if (n <= 0)
@@ -93,7 +84,7 @@ static int begin_linger(struct http_connection *c)
 {
     c->is_lingering = 1;
     c->active_ms = molt_now_ms();
-    shutdown(c->fd, SHUT_WR);
+    molt_net_shutdown(c->fd, MOLT_NET_WRITE);
     int rc = arm(c, c->active_ms);
     return rc < 0 ? rc : linger(c);
 }
@@ -172,7 +163,7 @@ static int go_on(struct http_connection *c)
 
 static int on_ready(struct http_connection *c, int fd, unsigned events)
 {
-    (void)fd;
+    c->fd = fd;
     c->is_hangup |= (events & MOLT_NET_HANGUP) != 0;
     return go_on(c);
 }

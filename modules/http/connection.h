@@ -23,13 +23,8 @@
 #include "output.h"
 #include "parse.h"
 
-/* What the listener hands to a new connection. */
-struct http_accepted {
-    int fd;
-};
-
 struct http_connection {
-    int fd;
+    int fd;               /* -1 until the listener gave it */
     uint8_t is_eof;       /* the client will send no more */
     uint8_t is_hangup;    /* so the socket says; is_eof follows when all is read */
     uint8_t is_closing;   /* serve no more: close once the output is out */

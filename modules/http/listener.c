@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <molt/molt.h>
 #include <molt/net.h>
@@ -52,30 +51,28 @@ static int init(struct http_listener *l, const void *none)
         return MOLT_EINVAL;
     }
     molt_http_limits_load(&limits, true);
-    l->fd = molt_net_listen(address, port, BACKLOG);
+    struct molt_net_options options = {.size = sizeof(options), .backlog = BACKLOG};
+    l->fd = molt_net_listen(address, port, &options);
     if (l->fd < 0)
         return report_failure(l->fd, address, port);
     int rc = molt_net_attach(l->fd);
-    if (rc < 0) {
-        close(l->fd);
+    if (rc < 0)
         return rc;
-    }
     molt_log(MOLT_INFO, "http: listening on %s port %d", address, molt_net_port(l->fd));
     return 0;
 }
 
-/* Consumes @fd. */
+/* The connection gets @fd with its first on_ready. */
 static int start_connection(int fd)
 {
-    struct http_accepted *accepted = molt_new(struct http_accepted);
-    int rc = MOLT_ENOMEM;
-    if (accepted) {
-        accepted->fd = fd;
-        rc = molt_spawn("http_connection", NULL, accepted, NULL);
-    }
+    molt_pid pid;
+    int rc = molt_spawn("http_connection", NULL, NULL, &pid);
+    if (rc == 0)
+        rc = molt_net_give(fd, pid);
     if (rc < 0)
-        close(fd);
-    return rc < 0 ? rc : 0;
+        molt_net_close(fd);
+    /* Who was killed before it had begun is no reason to stop accepting. */
+    return rc == MOLT_EDEAD ? 0 : rc;
 }
 
 /* The event that announced the waiting clients won't come again, so the timer
@@ -103,7 +100,7 @@ static void report_recovery(struct http_listener *l)
 static int accept_all(struct http_listener *l)
 {
     for (;;) {
-        int fd = molt_net_accept(l->fd);
+        int fd = molt_net_accept(l->fd, 0);
         if (fd == MOLT_EBUSY)
             return 0;
         int rc = fd < 0 ? fd : start_connection(fd);

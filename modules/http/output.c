@@ -52,7 +52,7 @@ int molt_http_output_add(struct http_output *out, const void *bytes, size_t n)
 int molt_http_output_flush(struct http_output *out, int fd, size_t *ret_written)
 {
     while (out->at < out->len) {
-        long n = molt_net_write(fd, out->data + out->at, out->len - out->at);
+        long n = molt_net_write(fd, out->data + out->at, out->len - out->at, 0);
         if (n <= 0)
             return n < 0 ? (int)n : MOLT_EBUSY;
         out->at += (size_t)n;

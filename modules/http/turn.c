@@ -152,7 +152,7 @@ int molt_http_turn_fill(struct http_turn *t)
     int rc = make_room(in);
     if (rc < 0)
         return rc;
-    long n = molt_net_read(t->conn->fd, in->data + in->len, in->cap - in->len);
+    long n = molt_net_read(t->conn->fd, in->data + in->len, in->cap - in->len, 0);
     if (n == MOLT_EBUSY)
         return 0;
     if (n < 0)

@@ -29,6 +29,7 @@ enum molt_callback_kind {
     MOLT_CALLBACK_CAST,
     MOLT_CALLBACK_OTHER,
     MOLT_CALLBACK_READY,
+    MOLT_CALLBACK_DATA,
     MOLT_CALLBACK_TIMEOUT,
     MOLT_CALLBACK_TERMINATE,
     MOLT_CALLBACK_NATIVE,
@@ -38,6 +39,7 @@ struct molt_callback {
     enum molt_callback_kind kind;
     bool is_call;     /* a negative result is the caller's answer */
     bool is_answered; /* the handler replied */
+    int fd;           /* READY */
     unsigned events;
     molt_any_fn fn;
     void *arg;
@@ -47,7 +49,14 @@ struct molt_callback {
     int rc;
 };
 
-enum molt_wait_kind { MOLT_WAIT_NONE, MOLT_WAIT_CALL, MOLT_WAIT_SLEEP, MOLT_WAIT_RECEIVE };
+enum molt_wait_kind {
+    MOLT_WAIT_NONE,
+    MOLT_WAIT_CALL,
+    MOLT_WAIT_SLEEP,
+    MOLT_WAIT_RECEIVE,
+    MOLT_WAIT_SOCKET,
+    MOLT_WAIT_RESOLVE,
+};
 
 /* What a turn of a process came to. */
 enum molt_outcome { MOLT_TURN_DONE, MOLT_TURN_ENDED };
@@ -63,7 +72,8 @@ struct molt_activation {
     enum molt_outcome outcome;
     bool is_holding_world;
     bool is_visiting;
-    bool is_failed; /* a thunk stub, or a crash, ended the callback */
+    bool is_failed;    /* a thunk stub, or a crash, ended the callback */
+    bool is_completed; /* it goes on because its wait was completed */
     enum molt_wait_kind wait_kind;
     struct molt_timer wait_timer;
     char whom[MOLT_NAME_MAX]; /* name of the process that was called, or "" */

@@ -9,6 +9,7 @@
 #include "runtime/fiber.h"
 #include "runtime/lane.h"
 #include "runtime/rt.h"
+#include "runtime/wait.h"
 #include "runtime/worker.h"
 
 /* The caller's runner; NULL where effects are impossible: unknown threads and
@@ -73,91 +74,12 @@ int molt_send(const char *name, void *msg)
     return molt_send_pid(pid, msg);
 }
 
-/* ---- waits -------------------------------------------------------------------- */
-
-/* The number to complete, or 0 if the process was asked to end: then it doesn't
- * wait at all. */
-static uint64_t begin_wait(struct molt_process *p, enum molt_wait_kind kind)
-{
-    int reason;
-    p->ref = (p->ref + 1) & MOLT_REF_MASK;
-    p->ref += p->ref == 0;
-    p->wait_root = NULL;
-    p->wait_rc = 0;
-    uint64_t ref = p->ref;
-    /* Seq_cst, before exit_word: see molt_process_exit(). */
-    atomic_store(&p->wait_ref, ref);
-    bool is_ending = atomic_load_explicit(&p->phase, memory_order_relaxed) == MOLT_PHASE_ENDING;
-    if (!is_ending && molt_process_is_asked(p, MOLT_EXIT_ASKED, &reason) &&
-        atomic_compare_exchange_strong(&p->wait_ref, &ref, 0))
-        return 0;
-    p->fiber->act.wait_kind = kind;
-    return p->ref;
-}
-
-/* The result of the wait; a reply becomes the process's. */
-static int end_wait(struct molt_process *p, struct molt_block **ret_root)
-{
-    p->fiber->act.wait_kind = MOLT_WAIT_NONE;
-    struct molt_block *root = p->wait_root;
-    p->wait_root = NULL;
-    if (root) {
-        size_t bytes = molt_message_unpack(root, &p->owner.blocks);
-        size_t now = atomic_load_explicit(&p->owner.bytes, memory_order_relaxed);
-        atomic_store_explicit(&p->owner.bytes, now + bytes, memory_order_relaxed);
-    }
-    *ret_root = root;
-    return p->wait_rc;
-}
-
-static void start_wait_timer(struct molt_process *p, uint64_t ref, unsigned ms)
-{
-    struct molt_timer_event event = {.pid = molt_process_pid(p),
-                                     .ref = ref,
-                                     .kind = MOLT_TIMER_WAIT};
-    struct molt_lane *lane = atomic_load_explicit(&p->lane, memory_order_relaxed);
-    if (p->fiber->act.wait_kind == MOLT_WAIT_SLEEP)
-        event.kind = MOLT_TIMER_SLEEP;
-    molt_timer_start(&lane->timers, &p->fiber->act.wait_timer,
-                     molt_clock_ns() + (uint64_t)ms * 1000000, &event);
-}
-
-/* Until somebody completes the wait; @timeout_ms < 0: however long that takes. */
-static void wait_for(struct molt_process *p, uint64_t ref, int timeout_ms)
-{
-    if (timeout_ms >= 0)
-        start_wait_timer(p, ref, (unsigned)timeout_ms);
-    molt_worker_suspend(p);
-    if (timeout_ms >= 0)
-        molt_timer_cancel(&p->fiber->act.wait_timer);
-}
-
-static void report_locked(struct molt_process *p, const char *what)
-{
-    char label[128];
-    const struct molt_activation *act = &p->fiber->act;
-    molt_process_label(p, label, sizeof(label));
-    molt_runtime_log(p->rt, MOLT_ERR,
-                     "%s: %s would block while %u lock%s held, the last at %p: unlock it first",
-                     label, what, act->n_locks, act->n_locks == 1 ? " is" : "s are",
-                     act->locks[(act->n_locks - 1) % MOLT_LOCKS_KEPT]);
-}
-
 /* ---- call --------------------------------------------------------------------- */
 
 static void free_graph(struct molt_runner *runner, struct molt_process *p, struct molt_block *root)
 {
     (void)molt_message_pack(runner->rt->heap, &p->owner, root, p->state_block);
     molt_runner_drop(runner, root);
-}
-
-/* Nobody was asked. Somebody may have ended the wait all the same. */
-static void abort_wait(struct molt_process *p, uint64_t ref)
-{
-    struct molt_block *root;
-    if (!atomic_compare_exchange_strong(&p->wait_ref, &ref, 0))
-        molt_worker_suspend(p);
-    (void)end_wait(p, &root);
 }
 
 static void note_whom(struct molt_activation *act, const char *name, molt_pid pid)
@@ -173,7 +95,7 @@ static int call(struct molt_runner *runner, molt_pid pid, const char *name, stru
                 int timeout_ms, struct molt_block **ret_root)
 {
     struct molt_process *p = runner->process;
-    uint64_t ref = begin_wait(p, MOLT_WAIT_CALL);
+    uint64_t ref = molt_wait_begin(p, MOLT_WAIT_CALL);
     if (!ref) {
         molt_runner_drop(runner, root);
         return MOLT_EKILLED;
@@ -182,11 +104,11 @@ static int call(struct molt_runner *runner, molt_pid pid, const char *name, stru
     struct molt_from from = {molt_process_pid(p), ref};
     int rc = post(runner, pid, MOLT_MESSAGE_CALL, from, root);
     if (rc < 0) {
-        abort_wait(p, ref);
+        molt_wait_abort(p, ref);
         return rc;
     }
-    wait_for(p, ref, timeout_ms);
-    return end_wait(p, ret_root);
+    molt_wait_for(p, ref, timeout_ms);
+    return molt_wait_end(p, ret_root);
 }
 
 static int check_call(struct molt_runner *runner, const char *name, molt_pid *pid)
@@ -198,11 +120,7 @@ static int check_call(struct molt_runner *runner, const char *name, molt_pid *pi
         return name ? MOLT_ENOENT : MOLT_EINVAL;
     if (*pid == molt_process_pid(p))
         return MOLT_EINVAL;
-    if (p->fiber->act.n_locks > 0) {
-        report_locked(p, "molt_call()");
-        return MOLT_ELOCKED;
-    }
-    return 0;
+    return molt_wait_check_locks(p, "molt_call()");
 }
 
 int molt_call_typed(const char *name, molt_pid pid, void *msg, void **ret,
@@ -279,16 +197,15 @@ int molt_sleep(unsigned ms)
     struct molt_process *p = runner ? runner->process : NULL;
     if (!p)
         return MOLT_ENOPROC;
-    if (p->fiber->act.n_locks > 0) {
-        report_locked(p, "molt_sleep()");
-        return MOLT_ELOCKED;
-    }
-    uint64_t ref = begin_wait(p, MOLT_WAIT_SLEEP);
+    int rc = molt_wait_check_locks(p, "molt_sleep()");
+    if (rc < 0)
+        return rc;
+    uint64_t ref = molt_wait_begin(p, MOLT_WAIT_SLEEP);
     if (!ref)
         return MOLT_EKILLED;
-    wait_for(p, ref, ms > INT_MAX ? INT_MAX : (int)ms);
+    molt_wait_for(p, ref, ms > INT_MAX ? INT_MAX : (int)ms);
     struct molt_block *root;
-    return end_wait(p, &root);
+    return molt_wait_end(p, &root);
 }
 
 /* ---- processes ------------------------------------------------------------------ */

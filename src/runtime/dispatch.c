@@ -9,12 +9,14 @@
  * world caused is handled in that world or a later one.
  */
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "port/limits.h"
 #include "runtime/fiber.h"
 #include "runtime/rt.h"
+#include "runtime/socket.h"
 #include "runtime/supervisor.h"
 #include "runtime/worker.h"
 
@@ -115,7 +117,7 @@ static enum task pick_event(struct molt_process *p, unsigned status)
     }
     if (status & MOLT_DO_READY) {
         consume(p, MOLT_DO_READY);
-        if (p->fd >= 0)
+        if (molt_socket_has_any(p))
             return TASK_READY;
     }
     return status & MOLT_DO_TIMEOUT && is_timeout(p) ? TASK_TIMEOUT : TASK_NONE;
@@ -181,6 +183,7 @@ typedef int call_fn(void *state, void *message, struct molt_from *from);
 typedef int cast_fn(void *state, void *message);
 typedef int other_fn(void *state, const char *type, void *message);
 typedef int ready_fn(void *state, int fd, unsigned events);
+typedef int data_fn(void *state, const struct molt_net_data *data);
 typedef int timeout_fn(void *state);
 typedef void terminate_fn(void *state, int reason);
 
@@ -209,7 +212,10 @@ static void invoke(struct molt_process *p, struct molt_activation *act)
         cb->rc = ((other_fn *)cb->fn)(state, cb->type_name, cb->arg);
         break;
     case MOLT_CALLBACK_READY:
-        cb->rc = ((ready_fn *)cb->fn)(state, p->fd, cb->events);
+        cb->rc = ((ready_fn *)cb->fn)(state, cb->fd, cb->events);
+        break;
+    case MOLT_CALLBACK_DATA:
+        cb->rc = ((data_fn *)cb->fn)(state, cb->arg);
         break;
     case MOLT_CALLBACK_TIMEOUT:
         cb->rc = ((timeout_fn *)cb->fn)(state);
@@ -420,15 +426,61 @@ static enum outcome run_terminate(struct molt_worker *w, struct molt_process *p,
     return run(w, p, world, ref);
 }
 
+static molt_any_fn data_fn_of(const struct molt_server *desc)
+{
+    /* Modules that were built with older headers don't have it. */
+    bool has_it = desc->size >= offsetof(struct molt_server, on_data) + sizeof(desc->on_data);
+    return has_it ? desc->on_data : NULL;
+}
+
+/* Hand over what @s has, if it has something after all. */
+static enum outcome run_data(struct molt_worker *w, struct molt_process *p,
+                             struct molt_world *world, const struct molt_server_ref *ref,
+                             struct molt_socket *s, char *buf, size_t size)
+{
+    struct molt_net_data data;
+    if (!molt_socket_take_data(p, s, buf, size, &data))
+        return DONE;
+    activation_of(p)->callback = (struct molt_callback){.kind = MOLT_CALLBACK_DATA,
+                                                        .fn = data_fn_of(ref->desc),
+                                                        .arg = &data};
+    return run(w, p, world, ref);
+}
+
+/* Apart, so that only who reads needs the stack. */
+__attribute__((noinline)) static enum outcome
+run_data_large(struct molt_worker *w, struct molt_process *p, struct molt_world *world,
+               const struct molt_server_ref *ref, struct molt_socket *s)
+{
+    char buf[MOLT_NET_DATA_MAX];
+    return run_data(w, p, world, ref, s, buf, sizeof(buf));
+}
+
+__attribute__((noinline)) static enum outcome
+run_data_small(struct molt_worker *w, struct molt_process *p, struct molt_world *world,
+               const struct molt_server_ref *ref, struct molt_socket *s)
+{
+    char buf[MOLT_NET_DATA_MAX / 16];
+    return run_data(w, p, world, ref, s, buf, sizeof(buf));
+}
+
 static enum outcome run_ready(struct molt_worker *w, struct molt_process *p,
                               struct molt_world *world, const struct molt_server_ref *ref)
 {
-    unsigned events = (unsigned)atomic_exchange_explicit(&p->ready, 0, memory_order_relaxed);
-    if (!ref || !ref->desc->on_ready || !events)
+    if (!ref)
         return DONE;
+    molt_any_fn on_ready = ref->desc->on_ready, on_data = data_fn_of(ref->desc);
+    struct molt_socket_event event;
+    if (!molt_socket_next_event(p, on_ready != NULL, on_data != NULL, &event))
+        return DONE;
+    if (event.is_data)
+        return w->rt->config.stack_bytes >= 8 * MOLT_NET_DATA_MAX
+                   ? run_data_large(w, p, world, ref, event.socket)
+                   : run_data_small(w, p, world, ref, event.socket);
     activation_of(p)->callback = (struct molt_callback){.kind = MOLT_CALLBACK_READY,
-                                                        .fn = ref->desc->on_ready,
-                                                        .events = events};
+                                                        .fn = on_ready,
+                                                        .fd = event.socket->fd,
+                                                        .events = event.events};
     return run(w, p, world, ref);
 }
 
@@ -590,6 +642,8 @@ static void leave_suspended(struct molt_worker *w, struct molt_process *p)
     unsigned set = MOLT_IS_SUSPENDED;
     if (act->wait_kind == MOLT_WAIT_RECEIVE)
         set |= MOLT_IS_RECEIVING;
+    if (act->wait_kind == MOLT_WAIT_SOCKET)
+        set |= MOLT_IS_POLLING;
     molt_process_leave(p, set, 0);
 }
 
@@ -627,7 +681,9 @@ static void resume(struct molt_worker *w, struct molt_process *p)
         molt_process_destroy(p, p->end_reason);
         return;
     }
-    atomic_fetch_and(&p->status, ~(MOLT_IS_SUSPENDED | MOLT_IS_RECEIVING | MOLT_DO_RESUME));
+    unsigned gone = MOLT_IS_SUSPENDED | MOLT_IS_RECEIVING | MOLT_IS_POLLING | MOLT_DO_RESUME;
+    unsigned before = atomic_fetch_and(&p->status, ~gone);
+    activation_of(p)->is_completed = (before & MOLT_DO_RESUME) != 0;
     /* Online first, so that a grace period waits for this callback, too. */
     struct molt_world *now = molt_participant_boundary(&w->participant, w->rt->current);
     struct molt_world *mine = atomic_load_explicit(&p->world, memory_order_relaxed);

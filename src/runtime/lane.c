@@ -9,6 +9,7 @@
 
 #include "runtime/after.h"
 #include "runtime/rt.h"
+#include "runtime/socket.h"
 #include "runtime/worker.h"
 
 #include <molt/net.h>
@@ -177,32 +178,21 @@ void molt_lane_run_timers(struct molt_lane *lane, uint64_t now_ns)
 
 /* ---- descriptors ------------------------------------------------------------------ */
 
-int molt_lane_attach(struct molt_lane *lane, struct molt_process *p, int fd)
+int molt_lane_watch(struct molt_lane *lane, int fd, uint64_t data)
 {
-    if (p->fd >= 0)
-        return MOLT_EEXIST;
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
-                                .data.u64 = molt_process_pid(p)};
-    if (epoll_ctl(lane->epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
-        if (errno == EEXIST)
-            return MOLT_EEXIST;
+                                .data.u64 = data};
+    if (epoll_ctl(lane->epoll, EPOLL_CTL_ADD, fd, &event) < 0)
         return errno == ENOMEM || errno == ENOSPC ? MOLT_ENOMEM : MOLT_EINVAL;
-    }
-    p->fd = fd;
-    p->fd_lane = lane;
     atomic_fetch_add_explicit(&lane->n_fds, 1, memory_order_relaxed);
     return 0;
 }
 
-void molt_lane_detach(struct molt_process *p)
+void molt_lane_unwatch(struct molt_lane *lane, int fd)
 {
-    if (p->fd < 0)
-        return;
     /* Explicitly, because a duplicate of the descriptor would keep it in. */
-    epoll_ctl(p->fd_lane->epoll, EPOLL_CTL_DEL, p->fd, NULL);
-    close(p->fd);
-    p->fd = -1;
-    atomic_fetch_sub_explicit(&p->fd_lane->n_fds, 1, memory_order_relaxed);
+    epoll_ctl(lane->epoll, EPOLL_CTL_DEL, fd, NULL);
+    atomic_fetch_sub_explicit(&lane->n_fds, 1, memory_order_relaxed);
 }
 
 static unsigned readiness(uint32_t events)
@@ -217,17 +207,6 @@ static unsigned readiness(uint32_t events)
     return ready;
 }
 
-/* Somebody else may be in the slot by now: then it gets a readiness that isn't
- * so, which an edge-triggered reader takes in its stride. */
-static void note_ready(struct molt_runtime *rt, molt_pid pid, uint32_t events)
-{
-    struct molt_process *p = molt_process_find(rt, pid);
-    if (!p)
-        return;
-    atomic_fetch_or_explicit(&p->ready, (int)readiness(events), memory_order_relaxed);
-    molt_process_signal(p, MOLT_DO_READY);
-}
-
 void molt_lane_poll(struct molt_lane *lane, int timeout_ms)
 {
     struct epoll_event events[EVENTS_MAX];
@@ -237,7 +216,7 @@ void molt_lane_poll(struct molt_lane *lane, int timeout_ms)
         atomic_store(&lane->is_asleep, false);
     for (int i = 0; i < n; i++) {
         if (events[i].data.u64) {
-            note_ready(lane->rt, events[i].data.u64, events[i].events);
+            molt_socket_note(lane, events[i].data.u64, readiness(events[i].events));
             continue;
         }
         uint64_t count_of_wakes;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The molt authors */
 /*
- * A lane: a queue of stackless processes, the descriptors that they wait for,
+ * A lane: a queue of stackless processes, the sockets that they wait for,
  * and timers. A worker runs a lane; other threads may push, steal, poll and
  * expire at any time, so a lane whose worker is stuck can be run by another.
  *
@@ -14,6 +14,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "port/spin.h"
 #include "runtime/timer.h"
@@ -70,11 +71,11 @@ void molt_lane_run_timers(struct molt_lane *lane, uint64_t now_ns);
 /* Wait at most @timeout_ms (< 0: for ever) for descriptors or a wake. */
 void molt_lane_poll(struct molt_lane *lane, int timeout_ms);
 
-/* Have epoll tell about @fd, as @p's. MOLT_EEXIST, MOLT_EINVAL (not pollable),
- * MOLT_ENOMEM. */
-int molt_lane_attach(struct molt_lane *lane, struct molt_process *p, int fd);
-/* Close @p's descriptor, if it has one. */
-void molt_lane_detach(struct molt_process *p);
+/* Have epoll tell molt_socket_note() @data about @fd, edge-triggered. MOLT_EINVAL
+ * (not pollable), MOLT_ENOMEM. */
+int molt_lane_watch(struct molt_lane *lane, int fd, uint64_t data);
+/* No longer. */
+void molt_lane_unwatch(struct molt_lane *lane, int fd);
 
 static inline bool molt_lane_has_queued(const struct molt_lane *lane)
 {

@@ -35,6 +35,8 @@ static bool matters(unsigned status)
     unsigned reasons = MOLT_DO_RESUME | MOLT_DO_KILL;
     if (status & MOLT_IS_RECEIVING)
         reasons |= MOLT_DO_MAIL;
+    if (status & MOLT_IS_POLLING)
+        reasons |= MOLT_DO_READY;
     return status & reasons;
 }
 
@@ -369,6 +371,8 @@ void molt_process_describe_wait(const struct molt_process *p, char *buf, size_t 
         snprintf(buf, size, "%s",
                  kind == MOLT_WAIT_SLEEP     ? "sleep"
                  : kind == MOLT_WAIT_RECEIVE ? "receive"
+                 : kind == MOLT_WAIT_SOCKET  ? "socket"
+                 : kind == MOLT_WAIT_RESOLVE ? "resolve"
                                              : "");
 }
 

@@ -54,6 +54,7 @@
 struct molt_fiber;
 struct molt_lane;
 struct molt_process;
+struct molt_socket;
 struct molt_worker;
 
 /* A process that the runtime itself implements: called on a fiber for its
@@ -81,7 +82,7 @@ enum {
 #define MOLT_DO_MAIL 0x8u     /* something is in the inbox, or in the own list */
 #define MOLT_DO_RESUME 0x10u  /* what the suspended callback waits for came */
 #define MOLT_DO_TIMEOUT 0x20u /* molt_timeout() */
-#define MOLT_DO_READY 0x40u   /* the descriptor: see `ready` */
+#define MOLT_DO_READY 0x40u   /* a socket: see its word in socket.h */
 #define MOLT_DO_EXIT 0x80u    /* asked to end: see `exit_word` */
 #define MOLT_DO_KILL 0x100u   /* at once */
 #define MOLT_DO_INIT 0x200u
@@ -100,6 +101,7 @@ enum {
 #define MOLT_IS_WATCHED 0x100000u     /* the executor waits for any change */
 #define MOLT_IS_HELD 0x200000u        /* claimed until adopt or unprepare */
 #define MOLT_IS_NAMED 0x400000u       /* has or may have a registered name */
+#define MOLT_IS_POLLING 0x10000000u   /* suspended, and READY matters */
 
 #define MOLT_INBOX_COUNT_SHIFT 48
 #define MOLT_INBOX_POINTER_MASK ((UINT64_C(1) << MOLT_INBOX_COUNT_SHIFT) - 1)
@@ -121,13 +123,14 @@ struct molt_process {
     /* Any thread. */
     _Atomic uint64_t inbox;
     atomic_uint status;
-    atomic_int ready;                   /* MOLT_NET_... */
+    int end_reason;                     /* of whoever runs it */
     atomic_ullong pid;                  /* 0: no process */
     _Atomic(struct molt_lane *) lane;   /* where it is queued when it is stackless */
     _Atomic(struct molt_world *) world; /* of the callback that runs or is suspended */
     _Atomic(const struct molt_version *) version;
-    _Atomic uint64_t wait_ref;  /* what is waited for; 0: nothing, or it came */
-    _Atomic uint64_t exit_word; /* MOLT_EXIT_..., generation, reason as 32 bits */
+    _Atomic uint64_t wait_ref;             /* what is waited for; 0: nothing, or it came */
+    _Atomic uint64_t exit_word;            /* MOLT_EXIT_..., generation, reason as 32 bits */
+    _Atomic(struct molt_socket *) sockets; /* its own; who gives one pushes, see socket.h */
 
     /* Of whoever is in its queue. */
     struct molt_process *run_next;
@@ -152,9 +155,7 @@ struct molt_process {
     struct molt_block *exit_notice;           /* for the supervisor, made beforehand */
     _Atomic(struct molt_prepared *) prepared; /* of the executor; who takes it frees it */
     void *native_state;
-    int end_reason;
-    int fd;
-    struct molt_lane *fd_lane;
+    struct molt_socket *last_socket; /* that a callback was for; one of its own or NULL */
 
     /* Constant for the life of the process. */
     struct molt_runtime *rt;

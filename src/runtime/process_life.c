@@ -12,6 +12,7 @@
 #include "runtime/process.h"
 #include "runtime/rt.h"
 #include "runtime/rt_table.h"
+#include "runtime/socket.h"
 #include "runtime/supervisor.h"
 #include "runtime/worker.h"
 
@@ -50,7 +51,8 @@ static molt_pid begin(struct molt_process *p, const struct molt_spawn *spawn,
     p->end_reason = 0;
     p->timeout_ref = 0;
     atomic_store_explicit(&p->phase, MOLT_PHASE_NEW, memory_order_relaxed);
-    atomic_store_explicit(&p->ready, 0, memory_order_relaxed);
+    p->last_socket = NULL;
+    atomic_store_explicit(&p->sockets, NULL, memory_order_relaxed);
     atomic_store_explicit(&p->n_callbacks, 0, memory_order_relaxed);
     atomic_store_explicit(&p->owner.bytes, 0, memory_order_relaxed);
     atomic_store_explicit(&p->lane, lane, memory_order_relaxed);
@@ -82,6 +84,7 @@ static void publish(struct molt_process *p)
 static void take_back(struct molt_process *p, struct molt_runner *runner)
 {
     atomic_store(&p->pid, 0);
+    molt_socket_close_all(p);
     molt_process_close_mail(p, &runner->cache);
     molt_slot_give(p->rt, &runner->slots, p);
 }
@@ -235,7 +238,7 @@ void molt_process_destroy(struct molt_process *p, int reason)
     end_wait(p, runner);
     leave_stack(p, runner);
     drop_timeout(p);
-    molt_lane_detach(p);
+    molt_socket_close_all(p);
     molt_pid pid = retire(p);
     molt_process_close_mail(p, &runner->cache);
     molt_process_fail_deferred(p);

@@ -7,6 +7,7 @@
 
 #include "runtime/process.h"
 #include "runtime/rt.h"
+#include "runtime/socket.h"
 
 /* Slots between a thread's stock and the table. */
 #define BATCH MOLT_LIMIT(32, 1)
@@ -57,7 +58,7 @@ static void init_slot(struct molt_process *p, struct molt_runtime *rt, uint32_t 
 {
     p->rt = rt;
     p->slot = slot;
-    p->fd = -1;
+    atomic_init(&p->sockets, MOLT_SOCKETS_CLOSED);
     atomic_init(&p->inbox, MOLT_INBOX_CLOSED);
     atomic_init(&p->status, MOLT_STATE_RUNNING);
     molt_owner_init(&p->owner, NULL);

@@ -19,7 +19,9 @@
 #include "runtime/runtime.h"
 #include "runtime/scan.h"
 #include "runtime/table.h"
+#include "runtime/socket.h"
 
+struct molt_resolver;
 struct molt_worker;
 
 struct molt_runtime {
@@ -30,6 +32,8 @@ struct molt_runtime {
     struct molt_process_table table;
     struct molt_names names;
     struct molt_tables tables;
+    struct molt_sockets sockets;
+    struct molt_resolver *resolver;
 
     unsigned n_workers;          /* constant after molt_runtime_new() */
     struct molt_worker *workers; /* [n_workers], then the spare ones */

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "runtime/fiber.h"
 #include "runtime/lane.h"
+#include "runtime/resolve.h"
 #include "runtime/rt.h"
 #include "runtime/rt_table.h"
 #include "runtime/supervisor.h"
@@ -76,6 +77,9 @@ static int init_parts(struct molt_runtime *rt)
     molt_process_table_init(&rt->table);
     molt_runtime_init_tables(rt);
     int rc = molt_names_init(&rt->names);
+    molt_sockets_init(&rt->sockets);
+    if (rc == 0)
+        rc = molt_resolver_new(rt, &rt->resolver);
     if (rc == 0)
         rc = molt_heap_new(&rt->heap);
     if (rc < 0)
@@ -138,6 +142,7 @@ void molt_runtime_free(struct molt_runtime *rt)
         return;
     if (rt->is_started)
         molt_runtime_stop(rt, 0);
+    molt_resolver_free(rt->resolver);
     if (rt->heap && rt->names.buckets)
         drop_processes(rt);
     for (unsigned i = 0; i < rt->n_workers; i++) {
@@ -152,6 +157,7 @@ void molt_runtime_free(struct molt_runtime *rt)
     }
     molt_tables_fini(&rt->tables);
     molt_names_fini(&rt->names);
+    molt_sockets_fini(&rt->sockets);
     molt_process_table_fini(&rt->table);
     molt_heap_free(rt->heap);
     pthread_mutex_destroy(&rt->scan.lock);

@@ -238,6 +238,8 @@ static int check_fixed(struct behaviour *b, struct molt_error *err)
         {offsetof(struct molt_server, terminate), "terminate", true, 2, "void (S *, int reason)"},
         {offsetof(struct molt_server, on_ready), "on_ready", false, 3,
          "int (S *, int fd, unsigned events)"},
+        {offsetof(struct molt_server, on_data), "on_data", false, 2,
+         "int (S *, const struct molt_net_data *)"},
         {offsetof(struct molt_server, on_timeout), "on_timeout", false, 1, "int (S *)"},
         {offsetof(struct molt_server, on_other), "on_other", false, 3,
          "int (S *, const char *type, void *message)"},

@@ -178,6 +178,7 @@ static struct process *start(const char *name, void *arg)
     *p = (struct process){.is_alive = true, .fd = -1, .server = find_server(name)};
     p->state = calloc(1, p->server->state_size);
     fake.current = p;
+    /* Those who take no argument ignore it. */
     int rc = ((int (*)(void *, const void *))p->server->init)(p->state, arg);
     settle(p, rc);
     fake.current = spawner;
@@ -187,10 +188,10 @@ static struct process *start(const char *name, void *arg)
 int molt_spawn(const char *server, const char *name, void *arg, molt_pid *ret_pid)
 {
     (void)name;
-    (void)ret_pid;
-    struct process *spawner = fake.current;
-    start(server, arg);
-    free(unlink_block(spawner, arg));
+    check(arg == NULL, "nobody takes an argument");
+    if (fake.fail_alloc > 0 && --fake.fail_alloc == 0)
+        return MOLT_ENOMEM;
+    *ret_pid = (molt_pid)(start(server, NULL) - fake.processes) + 1;
     return 0;
 }
 
@@ -257,11 +258,11 @@ void molt_log(enum molt_level level, const char *fmt, ...)
 
 /* ---- sockets ------------------------------------------------------------------ */
 
-int molt_net_listen(const char *address, unsigned port, int backlog)
+int molt_net_listen(const char *address, unsigned port, const struct molt_net_options *options)
 {
     (void)address;
     (void)port;
-    (void)backlog;
+    check(options->size == sizeof(*options) && options->backlog > 0, "no options");
     return fake.listen_error < 0 ? fake.listen_error : LISTENER_FD;
 }
 
@@ -271,9 +272,9 @@ int molt_net_port(int fd)
     return 4711;
 }
 
-int molt_net_accept(int fd)
+int molt_net_accept(int fd, int timeout_ms)
 {
-    check(fd == LISTENER_FD, "accept on no listener");
+    check(fd == LISTENER_FD && timeout_ms == 0, "accept on no listener, or waiting");
     fake.accepts++;
     if (fake.accept_error < 0)
         return fake.accept_error;
@@ -282,20 +283,39 @@ int molt_net_accept(int fd)
 
 int molt_net_attach(int fd)
 {
-    check(fake.current->fd == -1, "a second descriptor");
+    check(fake.current->fd == -1 && fd == LISTENER_FD, "attached what is given");
     fake.current->fd = fd;
-    fake.current->events = fd == LISTENER_FD ? MOLT_NET_READ : MOLT_NET_READ | MOLT_NET_WRITE;
-    if (fd != LISTENER_FD) {
-        peer_of(fd)->process = fake.current;
-        peer_of(fd)->is_attached = true;
-    }
+    fake.current->events = MOLT_NET_READ;
     return 0;
 }
 
-int molt_net_close(void)
+static void give(int fd, struct process *p)
 {
-    if (fake.current->fd >= FD_BASE)
-        peer_of(fake.current->fd)->is_attached = false;
+    p->fd = fd;
+    p->events = MOLT_NET_GIVEN | MOLT_NET_READ | MOLT_NET_WRITE;
+    peer_of(fd)->process = p;
+    peer_of(fd)->is_attached = true;
+}
+
+int molt_net_give(int fd, molt_pid pid)
+{
+    struct process *p = &fake.processes[pid - 1];
+    if (!p->is_alive)
+        return MOLT_EDEAD;
+    give(fd, p);
+    return 0;
+}
+
+int molt_net_close(int fd)
+{
+    if (fd >= FD_BASE)
+        peer_of(fd)->is_attached = false;
+    return 0;
+}
+
+int molt_net_shutdown(int fd, unsigned directions)
+{
+    check(peer_of(fd)->is_attached && directions == MOLT_NET_WRITE, "another shutdown");
     return 0;
 }
 
@@ -304,8 +324,9 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-long molt_net_read(int fd, void *buf, size_t len)
+long molt_net_read(int fd, void *buf, size_t len, int timeout_ms)
 {
+    check(timeout_ms == 0, "a read that waits");
     struct peer *peer = peer_of(fd);
     check(peer->is_attached, "read of a closed descriptor");
     check(len > 0, "read of nothing");
@@ -323,8 +344,9 @@ long molt_net_read(int fd, void *buf, size_t len)
     return (long)n;
 }
 
-long molt_net_write(int fd, const void *buf, size_t len)
+long molt_net_write(int fd, const void *buf, size_t len, int timeout_ms)
 {
+    check(timeout_ms == 0, "a write that waits");
     struct peer *peer = peer_of(fd);
     check(peer->is_attached, "write to a closed descriptor");
     peer->writes++;
@@ -417,9 +439,10 @@ static int new_peer(void)
 int molt_fake_connect(void)
 {
     int fd = new_peer();
-    struct process *p = start("http_connection", &fd);
+    struct process *p = start("http_connection", NULL);
     if (!p->is_alive)
         return -1;
+    give(fd, p);
     run(p);
     return fd;
 }
