@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: The molt authors */
 /* The experiments, and what is read from them. */
 #include <math.h>
+#include <string.h>
 
 #include "runtime/runtime.h"
 
@@ -132,6 +133,25 @@ const struct rt_metric molt_rt_metrics[] = {
 };
 /* clang-format on */
 const size_t molt_rt_n_metrics = sizeof(molt_rt_metrics) / sizeof(*molt_rt_metrics);
+
+static double cpu_us(const struct molt_bench_result *r)
+{
+    return molt_rt_cpu_ns(r) / 1e3;
+}
+
+void molt_rt_cpu_metric(enum rt_experiment_id id, struct rt_cpu_metric *ret)
+{
+    const struct rt_experiment *e = &molt_rt_experiments[id];
+    snprintf(ret->name, sizeof(ret->name), "%s-cpu", e->name);
+    snprintf(ret->title, sizeof(ret->title), "Processor time of an operation: %s", e->name);
+    ret->metric = (struct rt_metric){.experiment = id,
+                                     .name = ret->name,
+                                     .title = ret->title,
+                                     .unit = "us of processor time",
+                                     .value = cpu_us,
+                                     .digits = 3,
+                                     .no_rank = strcmp(e->place, "across") == 0 ? PLACED : 0};
+}
 
 /* ---- reading results ------------------------------------------------------------- */
 

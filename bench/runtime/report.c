@@ -158,11 +158,6 @@ static void print_goals(FILE *out, const struct rt_results *r, bool is_met)
 /* ---- processor time ----------------------------------------------------------------------------
  */
 
-static double cpu_us(const struct molt_bench_result *r)
-{
-    return molt_rt_cpu_ns(r) / 1e3;
-}
-
 static void print_cpu_table(FILE *out, const struct rt_results *r)
 {
     fputs("\n## Processor time\n\nOf all threads of the program, us an operation.\n\n"
@@ -170,20 +165,19 @@ static void print_cpu_table(FILE *out, const struct rt_results *r)
           "|---|---|---|---|---|---|\n",
           out);
     for (unsigned id = 0; id < RT_EXPERIMENTS; id++) {
-        struct rt_metric cpu = {.experiment = (enum rt_experiment_id)id, .value = cpu_us};
-        size_t head = molt_rt_head(r, cpu.experiment);
-        struct contest c;
-        if (!was_run(r, &cpu))
-            continue;
+        struct rt_cpu_metric cpu;
         const struct rt_experiment *e = &molt_rt_experiments[id];
-        if (strcmp(e->place, "across") == 0)
-            cpu.no_rank = 1u << RT_GO;
+        size_t head = molt_rt_head(r, (enum rt_experiment_id)id);
+        struct contest c;
+        molt_rt_cpu_metric((enum rt_experiment_id)id, &cpu);
+        if (!was_run(r, &cpu.metric))
+            continue;
         fprintf(out, "| %s | %lu |", e->name, e->points[head]);
         for (size_t i = 0; i < N_COLUMNS; i++) {
-            struct molt_bench_cell cell = molt_rt_cell(r, &cpu, head, columns[i]);
+            struct molt_bench_cell cell = molt_rt_cell(r, &cpu.metric, head, columns[i]);
             print_cell(out, &cell, 3);
         }
-        if (find_contest(r, &cpu, head, &c))
+        if (find_contest(r, &cpu.metric, head, &c))
             print_better(out, &c);
         else
             fputs(" - |", out);
@@ -239,7 +233,8 @@ static const char notes[] =
     "\n## What is compared, and what isn't\n\n"
     "Sources: bench/runtime/molt (a molt app of its own, built by molt with -O2, run by a release "
     "`molt-host`), bench/runtime/peers. Every program measures itself: it runs with more and more "
-    "operations until a run takes the time that was asked for, and that run counts. Each "
+    "operations until a run takes the time that was asked for, and that run counts (never the "
+    "first). Each "
     "measurement is an OS process of its own; programs take turns, and another one is first in "
     "each round. Erlang: `+S W:W +sbt db`, busy waiting as by default; Go: GOMAXPROCS=W; molt: W "
     "workers. Programs aren't bound to cores.\n\n"
@@ -315,5 +310,11 @@ void molt_rt_report(FILE *out, const struct rt_results *r)
     for (size_t i = 0; i < molt_rt_n_metrics; i++)
         if (count_points(r, &molt_rt_metrics[i]) >= 3)
             print_growth(out, r, &molt_rt_metrics[i]);
+    for (unsigned id = 0; id < RT_EXPERIMENTS; id++) {
+        struct rt_cpu_metric cpu;
+        molt_rt_cpu_metric((enum rt_experiment_id)id, &cpu);
+        if (count_points(r, &cpu.metric) >= 3)
+            print_growth(out, r, &cpu.metric);
+    }
     fputs(notes, out);
 }

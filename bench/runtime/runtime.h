@@ -121,6 +121,14 @@ extern const size_t molt_rt_n_metrics;
 /* Processor time of an operation, ns; NAN where there is none. */
 double molt_rt_cpu_ns(const struct molt_bench_result *result);
 
+/* The metric of that for an experiment: its strings are in it, so it must not be
+ * copied. */
+struct rt_cpu_metric {
+    struct rt_metric metric;
+    char name[40], title[80];
+};
+void molt_rt_cpu_metric(enum rt_experiment_id experiment, struct rt_cpu_metric *ret);
+
 /* ---- what came out ---------------------------------------------------------------- */
 
 struct rt_runs {

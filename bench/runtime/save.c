@@ -120,4 +120,9 @@ void molt_rt_save(const char *dir, const struct rt_results *r)
     for (size_t i = 0; i < molt_rt_n_metrics; i++)
         if (molt_rt_metrics[i].shown != RT_TABLE)
             save_picture(dir, r, &molt_rt_metrics[i]);
+    for (unsigned id = 0; id < RT_EXPERIMENTS; id++) {
+        struct rt_cpu_metric cpu;
+        molt_rt_cpu_metric((enum rt_experiment_id)id, &cpu);
+        save_picture(dir, r, &cpu.metric);
+    }
 }
