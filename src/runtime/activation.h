@@ -33,6 +33,8 @@ enum molt_callback_kind {
     MOLT_CALLBACK_TIMEOUT,
     MOLT_CALLBACK_TERMINATE,
     MOLT_CALLBACK_NATIVE,
+    MOLT_CALLBACK_EXIT,
+    MOLT_CALLBACK_DOWN,
 };
 
 struct molt_callback {
@@ -45,7 +47,8 @@ struct molt_callback {
     void *arg;
     const char *type_name;
     struct molt_block *message; /* NATIVE: packed */
-    struct molt_from from;
+    struct molt_from from;      /* the caller; of EXIT and DOWN: who ended, and the monitor */
+    int reason;                 /* of EXIT and DOWN */
     int rc;
 };
 

@@ -223,8 +223,43 @@ int molt_runtime_spawn(struct molt_runtime *rt, const struct molt_world *world, 
     return molt_process_spawn(rt, &full, ret_pid);
 }
 
-int molt_spawn(const char *server, const char *name, void *arg, molt_pid *ret_pid)
+#define SPAWN_FLAGS (MOLT_SPAWN_LINK | MOLT_SPAWN_MONITOR | MOLT_SPAWN_SPREAD)
+
+static int check_options(const struct molt_runner *runner, const struct molt_spawn_options *options)
 {
+    unsigned flags = options->flags;
+    if (options->size < sizeof(*options) || flags & ~SPAWN_FLAGS ||
+        (flags & MOLT_SPAWN_MONITOR && !options->ret_monitor) ||
+        (unsigned)options->priority > MOLT_PRIORITY_LOW)
+        return MOLT_EINVAL;
+    return flags & (MOLT_SPAWN_LINK | MOLT_SPAWN_MONITOR) && !runner->process ? MOLT_ENOPROC : 0;
+}
+
+static int spawn_checked(struct molt_runner *runner, const char *server, struct molt_block *arg,
+                         const struct molt_spawn_options *options, molt_pid *ret_pid)
+{
+    unsigned flags = options->flags;
+    struct molt_world *world = molt_runner_world(runner);
+    struct molt_spawn spawn = {
+        .name = options->name,
+        .arg = arg,
+        .parent = molt_self(),
+        .priority = (unsigned char)options->priority,
+        .is_spread = flags & MOLT_SPAWN_SPREAD,
+        .is_linked = flags & MOLT_SPAWN_LINK,
+        .ret_monitor = flags & MOLT_SPAWN_MONITOR ? options->ret_monitor : NULL,
+    };
+    if (!server)
+        return MOLT_EINVAL;
+    if (!world)
+        return MOLT_ENOWORLD;
+    return molt_runtime_spawn(runner->rt, world, server, &spawn, ret_pid);
+}
+
+int molt_spawn_with(const char *server, void *arg, const struct molt_spawn_options *options,
+                    molt_pid *ret_pid)
+{
+    static const struct molt_spawn_options plain = {.size = sizeof(plain)};
     struct molt_runner *runner = effective_runner();
     if (!runner)
         return refuse(arg);
@@ -232,17 +267,18 @@ int molt_spawn(const char *server, const char *name, void *arg, molt_pid *ret_pi
     int rc = arg ? molt_runner_take(runner, arg, &root) : 0;
     if (rc < 0)
         return rc;
-    struct molt_world *world = molt_runner_world(runner);
-    struct molt_spawn spawn = {.name = name, .arg = root, .parent = molt_self()};
-    if (!server)
-        rc = MOLT_EINVAL;
-    else if (!world)
-        rc = MOLT_ENOWORLD;
-    else
-        rc = molt_runtime_spawn(runner->rt, world, server, &spawn, ret_pid);
+    rc = options ? check_options(runner, options) : 0;
+    if (rc == 0)
+        rc = spawn_checked(runner, server, root, options ? options : &plain, ret_pid);
     if (rc < 0 && root)
         molt_runner_drop(runner, root);
     return rc;
+}
+
+int molt_spawn(const char *server, const char *name, void *arg, molt_pid *ret_pid)
+{
+    struct molt_spawn_options options = {.size = sizeof(options), .name = name};
+    return molt_spawn_with(server, arg, &options, ret_pid);
 }
 
 molt_pid molt_self(void)
@@ -268,16 +304,6 @@ int molt_unregister(const char *name)
 {
     struct molt_runner *runner = effective_runner();
     return runner ? molt_names_remove(runner->rt, name) : MOLT_ENOPROC;
-}
-
-int molt_exit(molt_pid pid, int reason)
-{
-    struct molt_runner *runner = effective_runner();
-    if (!runner)
-        return MOLT_ENOPROC;
-    if (reason > 0)
-        return MOLT_EINVAL;
-    return molt_process_exit(runner->rt, pid, reason);
 }
 
 uint64_t molt_now_ms(void)

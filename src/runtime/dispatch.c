@@ -15,6 +15,7 @@
 
 #include "port/limits.h"
 #include "runtime/fiber.h"
+#include "runtime/relation.h"
 #include "runtime/rt.h"
 #include "runtime/socket.h"
 #include "runtime/supervisor.h"
@@ -186,6 +187,8 @@ typedef int ready_fn(void *state, int fd, unsigned events);
 typedef int data_fn(void *state, const struct molt_net_data *data);
 typedef int timeout_fn(void *state);
 typedef void terminate_fn(void *state, int reason);
+typedef int exit_fn(void *state, const struct molt_exit *exit);
+typedef int down_fn(void *state, const struct molt_down *down);
 
 /* The code of the module, between the runtime's frames. */
 static void invoke(struct molt_process *p, struct molt_activation *act)
@@ -227,6 +230,16 @@ static void invoke(struct molt_process *p, struct molt_activation *act)
     case MOLT_CALLBACK_NATIVE:
         cb->rc = p->native(p, cb->message);
         break;
+    case MOLT_CALLBACK_EXIT: {
+        struct molt_exit exit = {.pid = cb->from.pid, .reason = cb->reason};
+        cb->rc = ((exit_fn *)cb->fn)(state, &exit);
+        break;
+    }
+    case MOLT_CALLBACK_DOWN: {
+        struct molt_down down = {cb->from.ref, cb->from.pid, cb->reason};
+        cb->rc = ((down_fn *)cb->fn)(state, &down);
+        break;
+    }
     }
 }
 
@@ -562,9 +575,60 @@ static enum outcome run_message(struct molt_worker *w, struct molt_process *p,
     return run(w, p, world, ref);
 }
 
+/* The version that is current by now has no on_exit: as if it didn't trap. */
+static void end_untrapped(struct molt_process *p, const struct molt_exit_notice *notice)
+{
+    char label[128];
+    bool is_to_end = notice->reason != 0 || notice->ref == 0;
+    molt_process_label(p, label, sizeof(label));
+    molt_runtime_log(p->rt, MOLT_WARN, "%s traps exits, but its server has no on_exit any more: %s",
+                     label, is_to_end ? "it is asked to end" : "a normal end is dropped");
+    if (is_to_end)
+        (void)molt_process_exit(p->rt, molt_process_pid(p), notice->reason);
+}
+
+/* Fill in the callback for a notice. False: there is nothing to run. */
+static bool prepare_notice(struct molt_process *p, struct molt_block *m,
+                           const struct molt_server_ref *ref)
+{
+    const struct molt_exit_notice *notice = molt_block_payload(m);
+    bool is_exit = molt_message_kind(m) == MOLT_MESSAGE_LINK_EXIT;
+    molt_any_fn fn = !ref ? NULL : is_exit ? ref->desc->on_exit : ref->desc->on_down;
+    /* Only supervisors have children. */
+    if (!molt_relation_hears(p, molt_message_kind(m), notice) ||
+        molt_message_kind(m) == MOLT_MESSAGE_CHILD_EXIT)
+        return false;
+    if (!fn && is_exit)
+        end_untrapped(p, notice);
+    else if (!fn)
+        refuse_message(p, m, 0, ref, "its server has no on_down");
+    if (!fn)
+        return false;
+    activation_of(p)->callback =
+        (struct molt_callback){.kind = is_exit ? MOLT_CALLBACK_EXIT : MOLT_CALLBACK_DOWN,
+                               .fn = fn,
+                               .from = {notice->pid, notice->ref},
+                               .reason = notice->reason};
+    return true;
+}
+
+static enum outcome run_notice(struct molt_worker *w, struct molt_process *p,
+                               struct molt_world *world, const struct molt_server_ref *ref,
+                               struct molt_block *m)
+{
+    bool is_any = prepare_notice(p, m, ref);
+    molt_message_drop(w->rt->heap, &w->runner.cache, m);
+    return is_any ? run(w, p, world, ref) : DONE;
+}
+
 static enum outcome run_native(struct molt_worker *w, struct molt_process *p,
                                struct molt_world *world, struct molt_block *m)
 {
+    if (m && molt_message_is_notice(m) &&
+        !molt_relation_hears(p, molt_message_kind(m), molt_block_payload(m))) {
+        molt_message_drop(w->rt->heap, &w->runner.cache, m);
+        return DONE;
+    }
     activation_of(p)->callback = (struct molt_callback){.kind = MOLT_CALLBACK_NATIVE, .message = m};
     return run(w, p, world, NULL);
 }
@@ -593,7 +657,8 @@ static enum outcome run_task(struct molt_worker *w, struct molt_process *p, enum
     case TASK_TIMEOUT:
         return run_timeout(w, p, world, ref);
     default:
-        return run_message(w, p, world, ref, m);
+        return molt_message_is_notice(m) ? run_notice(w, p, world, ref, m)
+                                         : run_message(w, p, world, ref, m);
     }
 }
 

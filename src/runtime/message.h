@@ -37,16 +37,19 @@ enum molt_message_kind {
     MOLT_MESSAGE_CALL,
     MOLT_MESSAGE_CHILD_EXIT, /* to a supervisor: struct molt_exit_notice */
     MOLT_MESSAGE_RECONCILE,  /* to a supervisor: a new world is current */
-    MOLT_MESSAGE_LINK_EXIT,  /* a linked process ended: struct molt_exit_notice */
+    MOLT_MESSAGE_LINK_EXIT,  /* for on_exit: struct molt_exit_notice */
     MOLT_MESSAGE_DOWN,       /* a monitored process ended: struct molt_exit_notice */
 };
 
 /* What a process that ends leaves to those who asked for it. */
 struct molt_exit_notice {
     molt_pid pid;
-    uint64_t ref; /* of the monitor */
+    uint64_t ref; /* of the monitor; of LINK_EXIT: MOLT_NOTICE_OF_LINK, or 0 */
     int reason;
 };
+
+/* A linked process ended; else somebody asked this one to end. */
+#define MOLT_NOTICE_OF_LINK 1
 
 #define MOLT_REF_BITS 40
 #define MOLT_REF_MASK ((UINT64_C(1) << MOLT_REF_BITS) - 1)
@@ -89,6 +92,13 @@ static inline enum molt_message_kind molt_message_kind(const struct molt_block *
 {
     size_t word = atomic_load_explicit(&root->bytes, memory_order_relaxed);
     return (enum molt_message_kind)((word & MOLT_MESSAGE_KIND_MASK) >> MOLT_MESSAGE_SHIFT);
+}
+
+/* Of the end of another process, with a struct molt_exit_notice. */
+static inline bool molt_message_is_notice(const struct molt_block *root)
+{
+    enum molt_message_kind kind = molt_message_kind(root);
+    return kind == MOLT_MESSAGE_CHILD_EXIT || kind >= MOLT_MESSAGE_LINK_EXIT;
 }
 
 static inline bool molt_message_has_more(const struct molt_block *root)

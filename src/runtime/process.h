@@ -29,7 +29,9 @@
  * acquire order, and it leaves with release order.
  *
  * Threads: any; see the members.
- * Locks:   none here. molt_names.lock guards the name; a lane's lock the queue.
+ * Locks:   molt_process.tie_lock guards who watches whom, see relation.h, and who
+ *          waits for room in the mailbox, see limit.h. molt_names.lock guards the
+ *          name; a lane's lock the queue.
  */
 #ifndef MOLT_RUNTIME_PROCESS_H
 #define MOLT_RUNTIME_PROCESS_H
@@ -51,9 +53,11 @@
 #include "runtime/runtime.h"
 #include "runtime/timer.h"
 
+struct molt_bounds;
 struct molt_fiber;
 struct molt_lane;
 struct molt_process;
+struct molt_relation;
 struct molt_socket;
 struct molt_worker;
 
@@ -101,7 +105,11 @@ enum {
 #define MOLT_IS_WATCHED 0x100000u     /* the executor waits for any change */
 #define MOLT_IS_HELD 0x200000u        /* claimed until adopt or unprepare */
 #define MOLT_IS_NAMED 0x400000u       /* has or may have a registered name */
+#define MOLT_IS_TRAPPING 0x800000u    /* molt_trap_exit() */
+#define MOLT_IS_GROUPED 0x1000000u    /* is or may be a member of groups */
 #define MOLT_IS_POLLING 0x10000000u   /* suspended, and READY matters */
+
+#define MOLT_SLOT_BITS 24
 
 #define MOLT_INBOX_COUNT_SHIFT 48
 #define MOLT_INBOX_POINTER_MASK ((UINT64_C(1) << MOLT_INBOX_COUNT_SHIFT) - 1)
@@ -152,26 +160,31 @@ struct molt_process {
     atomic_ullong timeout_fired;
     struct molt_deferred *deferred;
     struct molt_block *arg;                   /* of the spawn, packed, until init ran */
-    struct molt_block *exit_notice;           /* for the supervisor, made beforehand */
     _Atomic(struct molt_prepared *) prepared; /* of the executor; who takes it frees it */
-    void *native_state;
+    union {
+        void *native_state;
+        struct molt_process *free_next; /* of whoever has the free slot */
+    };
     struct molt_socket *last_socket; /* that a callback was for; one of its own or NULL */
 
     /* Constant for the life of the process. */
     struct molt_runtime *rt;
     molt_native_fn *native;
-    molt_pid parent, supervisor;
+    molt_pid parent;
     uint64_t generation;
-    uint32_t slot;
-    short server_id; /* -1: native */
+    uint32_t slot : MOLT_SLOT_BITS;
+    uint32_t priority : 32 - MOLT_SLOT_BITS; /* enum molt_priority */
+    short server_id;                         /* -1: native */
     atomic_uchar phase;
-    unsigned char priority; /* enum molt_priority */
+
+    struct molt_spin tie_lock;       /* guards what follows, down to bounds */
+    struct molt_relation *watchers;  /* who hears of its end */
+    struct molt_relation *relations; /* of whose end it hears */
+    struct molt_bounds *bounds;      /* NULL: none; read by whoever runs it, too */
 
     /* Under the names' lock. */
     char *name; /* registered, or NULL */
     struct molt_process *name_next;
-
-    struct molt_process *free_next; /* of whoever has the free slot */
 };
 
 _Static_assert(sizeof(struct molt_process) <= 320, "a process is small");
@@ -192,7 +205,6 @@ static inline molt_pid molt_process_pid(const struct molt_process *p)
 /* ---- table ---------------------------------------------------------------- */
 
 #define MOLT_SEGMENT_SLOTS MOLT_LIMIT(256, 2)
-#define MOLT_SLOT_BITS 24
 #define MOLT_SEGMENTS_MAX ((1u << MOLT_SLOT_BITS) / 256)
 
 /* What tells the processes of a slot apart, as messages carry it. */
@@ -227,7 +239,9 @@ int molt_slot_take(struct molt_runtime *rt, struct molt_slot_cache *cache,
 void molt_slot_give(struct molt_runtime *rt, struct molt_slot_cache *cache, struct molt_process *p);
 void molt_slot_cache_flush(struct molt_process_table *table, struct molt_slot_cache *cache);
 
-/* The slot that @pid names, if it is still that process. */
+/* The slot that @pid names, whoever is in it; NULL if there never was one. */
+struct molt_process *molt_process_slot(struct molt_runtime *rt, molt_pid pid);
+/* The same, if it is still that process. */
 struct molt_process *molt_process_find(struct molt_runtime *rt, molt_pid pid);
 /* The slot of @index < n_slots, whoever is in it. */
 struct molt_process *molt_process_at(struct molt_runtime *rt, unsigned index);
@@ -243,12 +257,16 @@ struct molt_spawn {
     molt_pid parent, supervisor;
     struct molt_lane *lane; /* NULL: the caller's, or the next one */
     unsigned char priority;
+    bool is_spread, is_linked;        /* to the parent */
+    uint64_t *ret_monitor;            /* of the parent; NULL: no monitor */
+    const struct molt_limits *limits; /* checked; NULL: none */
 };
 
-/* MOLT_ENOMEM, MOLT_ELIMIT, MOLT_EEXIST, MOLT_EINVAL (the name is too long). */
+/* MOLT_ENOMEM, MOLT_ELIMIT, MOLT_EEXIST, MOLT_EINVAL (the name is too long),
+ * MOLT_EDEAD (the supervisor is gone). */
 int molt_process_spawn(struct molt_runtime *rt, const struct molt_spawn *spawn, molt_pid *ret_pid);
 
-/* The end: mail, callers, name, descriptor, timers, blocks, supervisor. By
+/* The end: mail, callers, name, groups, descriptor, timers, blocks, relations. By
  * whoever runs it; @p is another process or none afterwards. */
 void molt_process_destroy(struct molt_process *p, int reason);
 
@@ -262,7 +280,8 @@ void molt_process_drop_prepared(struct molt_process *p, struct molt_block_cache 
 void molt_process_signal(struct molt_process *p, unsigned reasons);
 
 /* Put @root, packed, into the mailbox of @pid, as @kind from @from. Consumed
- * on success. MOLT_EDEAD. */
+ * on success. MOLT_EDEAD. Of casts and calls to a mailbox that is full: MOLT_EBUSY,
+ * MOLT_ELIMIT. */
 int molt_process_post(struct molt_runtime *rt, molt_pid pid, struct molt_block *root,
                       enum molt_message_kind kind, struct molt_from from);
 
@@ -271,7 +290,7 @@ int molt_process_post(struct molt_runtime *rt, molt_pid pid, struct molt_block *
 bool molt_process_complete(struct molt_runtime *rt, molt_pid pid, uint64_t ref, int rc,
                            struct molt_block *reply);
 
-/* Ask it to end. MOLT_EDEAD. */
+/* Ask it to end, whether it traps exits or not. MOLT_EDEAD. */
 int molt_process_exit(struct molt_runtime *rt, molt_pid pid, int reason);
 /* End it at once, without terminate. MOLT_EDEAD. */
 int molt_process_kill(struct molt_runtime *rt, molt_pid pid);

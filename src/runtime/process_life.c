@@ -10,6 +10,7 @@
 #include "runtime/fiber.h"
 #include "runtime/lane.h"
 #include "runtime/process.h"
+#include "runtime/relation.h"
 #include "runtime/rt.h"
 #include "runtime/rt_table.h"
 #include "runtime/socket.h"
@@ -29,10 +30,13 @@ static struct molt_runner *runner_for(struct molt_runtime *rt)
 /* ---- spawn ------------------------------------------------------------------ */
 
 /* A child of a process starts in its lane; what comes from outside goes round. */
-static struct molt_lane *choose_lane(struct molt_runtime *rt, const struct molt_runner *runner)
+static struct molt_lane *choose_lane(struct molt_runtime *rt, const struct molt_runner *runner,
+                                     const struct molt_spawn *spawn)
 {
     struct molt_lane *lane = runner->worker ? molt_worker_lane(runner->worker) : NULL;
-    if (lane)
+    if (spawn->lane)
+        return spawn->lane;
+    if (lane && !spawn->is_spread)
         return lane;
     unsigned turn = atomic_fetch_add_explicit(&rt->next_lane, 1, memory_order_relaxed);
     return &rt->lanes[turn % rt->n_workers];
@@ -46,7 +50,6 @@ static molt_pid begin(struct molt_process *p, const struct molt_spawn *spawn,
     p->native = spawn->native;
     p->native_state = spawn->native_state;
     p->parent = spawn->parent;
-    p->supervisor = spawn->supervisor;
     p->priority = spawn->priority;
     p->end_reason = 0;
     p->timeout_ref = 0;
@@ -66,8 +69,10 @@ static molt_pid begin(struct molt_process *p, const struct molt_spawn *spawn,
 /* From here on a worker may run it, unless its server is held. */
 static void publish(struct molt_process *p)
 {
-    /* DO_MAIL stays: somebody may have sent already. */
-    unsigned clear = ~(OF_THE_SLOT | MOLT_IS_NAMED | MOLT_DO_MAIL | MOLT_STATE_MASK);
+    /* Somebody may have sent already, or asked it to end; if that was meant for
+     * an earlier process, whoever looks will see. */
+    unsigned keep = MOLT_IS_NAMED | MOLT_IS_GROUPED | MOLT_DO_MAIL | MOLT_DO_EXIT | MOLT_DO_KILL;
+    unsigned clear = ~(OF_THE_SLOT | keep | MOLT_STATE_MASK);
     /* Seq_cst: see grow() in process_table.c. */
     if (p->server_id >= 0 && atomic_load(&p->rt->held[p->server_id])) {
         unsigned old = molt_process_status(p), new;
@@ -80,35 +85,56 @@ static void publish(struct molt_process *p)
     molt_process_leave(p, MOLT_DO_INIT, clear);
 }
 
+/* No longer findable. */
+static molt_pid retire(struct molt_process *p)
+{
+    /* Seq_cst: pairs with molt_names_add(). */
+    molt_pid pid = atomic_exchange(&p->pid, 0);
+    unsigned old = molt_process_status(p);
+    while (
+        !atomic_compare_exchange_weak(&p->status, &old, (old & OF_THE_SLOT) | MOLT_STATE_RUNNING))
+        ;
+    if (old & MOLT_IS_NAMED)
+        molt_names_forget(p->rt, p);
+    atomic_store_explicit(&p->world, NULL, memory_order_relaxed);
+    atomic_store_explicit(&p->version, NULL, memory_order_relaxed);
+    if (old & OF_THE_SLOT) {
+        pthread_mutex_lock(&p->rt->quiet_lock);
+        pthread_cond_broadcast(&p->rt->quiet);
+        pthread_mutex_unlock(&p->rt->quiet_lock);
+    }
+    return pid;
+}
+
 /* A process that never was: its name is taken. Who guessed its pid is told. */
 static void take_back(struct molt_process *p, struct molt_runner *runner)
 {
-    atomic_store(&p->pid, 0);
+    (void)retire(p);
     molt_socket_close_all(p);
     molt_process_close_mail(p, &runner->cache);
+    molt_relation_end(p, &runner->cache, MOLT_EDEAD);
     molt_slot_give(p->rt, &runner->slots, p);
 }
 
 int molt_process_spawn(struct molt_runtime *rt, const struct molt_spawn *spawn, molt_pid *ret_pid)
 {
     struct molt_runner *runner = runner_for(rt);
-    struct molt_block *notice = NULL;
-    if (spawn->supervisor) {
-        notice = molt_message_new_notice(rt->heap, &runner->cache, MOLT_MESSAGE_CHILD_EXIT);
-        if (!notice)
-            return MOLT_ENOMEM;
-    }
-    struct molt_process *p;
-    int rc = molt_slot_take(rt, &runner->slots, &p);
+    struct molt_relation_set relations = {0};
+    int rc = molt_relation_prepare(rt, &runner->cache, spawn, &relations);
     if (rc < 0)
-        goto fail_notice;
-    molt_pid pid = begin(p, spawn, spawn->lane ? spawn->lane : choose_lane(rt, runner));
+        return rc;
+    struct molt_process *p;
+    rc = molt_slot_take(rt, &runner->slots, &p);
+    if (rc < 0)
+        goto fail_relations;
+    molt_pid pid = begin(p, spawn, choose_lane(rt, runner, spawn));
     if (spawn->name && (rc = molt_names_add(rt, spawn->name, pid)) < 0)
+        goto fail_slot;
+    if ((rc = molt_relation_settle(p, spawn, &relations)) < 0)
         goto fail_slot;
     if (spawn->arg)
         molt_message_address(spawn->arg, &p->owner);
     p->arg = spawn->arg;
-    p->exit_notice = notice;
     if (ret_pid)
         *ret_pid = pid;
     publish(p);
@@ -116,9 +142,8 @@ int molt_process_spawn(struct molt_runtime *rt, const struct molt_spawn *spawn, 
 
 fail_slot:
     take_back(p, runner);
-fail_notice:
-    if (notice)
-        molt_message_drop(rt->heap, &runner->cache, notice);
+fail_relations:
+    molt_relation_discard(rt, &runner->cache, &relations);
     return rc;
 }
 
@@ -196,41 +221,6 @@ static void drop_timeout(struct molt_process *p)
     p->timeout = NULL;
 }
 
-static void tell_supervisor(struct molt_process *p, struct molt_block_cache *cache, molt_pid pid,
-                            int reason)
-{
-    struct molt_block *root = p->exit_notice;
-    p->exit_notice = NULL;
-    if (!root)
-        return;
-    struct molt_exit_notice *notice = molt_block_payload(root);
-    *notice = (struct molt_exit_notice){.pid = pid, .reason = reason};
-    if (molt_process_post(p->rt, p->supervisor, root, MOLT_MESSAGE_CHILD_EXIT,
-                          (struct molt_from){0}) < 0)
-        molt_message_drop(p->rt->heap, cache, root);
-}
-
-/* No longer findable. */
-static molt_pid retire(struct molt_process *p)
-{
-    /* Seq_cst: pairs with molt_names_add(). */
-    molt_pid pid = atomic_exchange(&p->pid, 0);
-    unsigned old = molt_process_status(p);
-    while (
-        !atomic_compare_exchange_weak(&p->status, &old, (old & OF_THE_SLOT) | MOLT_STATE_RUNNING))
-        ;
-    if (old & MOLT_IS_NAMED)
-        molt_names_forget(p->rt, p);
-    atomic_store_explicit(&p->world, NULL, memory_order_relaxed);
-    atomic_store_explicit(&p->version, NULL, memory_order_relaxed);
-    if (old & OF_THE_SLOT) {
-        pthread_mutex_lock(&p->rt->quiet_lock);
-        pthread_cond_broadcast(&p->rt->quiet);
-        pthread_mutex_unlock(&p->rt->quiet_lock);
-    }
-    return pid;
-}
-
 void molt_process_destroy(struct molt_process *p, int reason)
 {
     struct molt_runtime *rt = p->rt;
@@ -244,7 +234,7 @@ void molt_process_destroy(struct molt_process *p, int reason)
     molt_process_fail_deferred(p);
     drop_blocks(p, &runner->cache);
     molt_runtime_bequeath_tables(rt, &runner->cache, pid);
-    tell_supervisor(p, &runner->cache, pid, reason);
+    molt_relation_end(p, &runner->cache, reason);
     molt_runtime_ended(rt, pid, reason);
     molt_slot_give(rt, &runner->slots, p);
 }

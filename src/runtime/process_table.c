@@ -45,19 +45,25 @@ struct molt_process *molt_process_at(struct molt_runtime *rt, unsigned index)
     return &segment[index % MOLT_SEGMENT_SLOTS];
 }
 
-struct molt_process *molt_process_find(struct molt_runtime *rt, molt_pid pid)
+struct molt_process *molt_process_slot(struct molt_runtime *rt, molt_pid pid)
 {
     unsigned number = pid & ((1u << MOLT_SLOT_BITS) - 1);
     if (number == 0 || number > atomic_load_explicit(&rt->table.n_slots, memory_order_acquire))
         return NULL;
-    struct molt_process *p = molt_process_at(rt, number - 1);
-    return atomic_load_explicit(&p->pid, memory_order_acquire) == pid ? p : NULL;
+    return molt_process_at(rt, number - 1);
+}
+
+struct molt_process *molt_process_find(struct molt_runtime *rt, molt_pid pid)
+{
+    struct molt_process *p = molt_process_slot(rt, pid);
+    return p && atomic_load_explicit(&p->pid, memory_order_acquire) == pid ? p : NULL;
 }
 
 static void init_slot(struct molt_process *p, struct molt_runtime *rt, uint32_t slot)
 {
     p->rt = rt;
-    p->slot = slot;
+    p->slot = slot & ((1u << MOLT_SLOT_BITS) - 1);
+    molt_spin_init(&p->tie_lock);
     atomic_init(&p->sockets, MOLT_SOCKETS_CLOSED);
     atomic_init(&p->inbox, MOLT_INBOX_CLOSED);
     atomic_init(&p->status, MOLT_STATE_RUNNING);
