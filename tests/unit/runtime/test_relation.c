@@ -620,10 +620,11 @@ static void very_many_may_watch_one_process(void **state)
     molt_pid a = actor_new(), b = actor_new();
     for (int i = 0; i < MANY; i++)
         many[i] = actor_spawn();
-    static struct order o;
-    o.pid = a;
-    for (int i = 0; i < MANY; i++)
-        actor_post(many[i], do_monitor, &o);
+    static struct order orders[MANY];
+    for (int i = 0; i < MANY; i++) {
+        orders[i].pid = a;
+        actor_post(many[i], do_monitor, &orders[i]);
+    }
     fake_await(ACTOR_DONE, MANY); /* and so their inits have run */
     actor_do(b, do_link_many, NULL);
     assert_int_equal(molt_exit(a, MOLT_EIO), 0);
