@@ -67,8 +67,9 @@ enum molt_on_full {
     MOLT_FULL_DROP = 1,  /* the message is dropped, and that is reported; senders get MOLT_ELIMIT */
     MOLT_FULL_EXIT = 2,  /* the process ends with MOLT_ELIMIT */
 };
+#define MOLT_MAILBOX_MAX 60000
 struct molt_limits {
-    uint32_t mailbox;  /* messages that wait, at most 60,000 */
+    uint32_t mailbox;  /* messages that wait, at most MOLT_MAILBOX_MAX */
     uint32_t on_full;  /* enum molt_on_full, of the mailbox */
     uint64_t memory;   /* bytes of its blocks, mail included once it was taken up */
     uint32_t is_fatal; /* 0: molt_new() gives NULL beyond it; 1: the process ends */

@@ -111,13 +111,19 @@ static bool is_const_pointer(const struct molt_graph *g, uint32_t type)
     return quals & MOLT_QUAL_CONST;
 }
 
-static bool points_to_from(const struct molt_graph *g, uint32_t type)
+/* To a struct of <molt/molt.h>. */
+static bool points_to_struct(const struct molt_graph *g, uint32_t type, const char *name)
 {
     uint32_t found = pointee(g, type);
     if (found == MOLT_NODE_NONE)
         return false;
     const struct molt_node *node = &g->nodes[molt_graph_strip(g, found, NULL)];
-    return node->kind == MOLT_KIND_RECORD && node->name && strcmp(node->name, "molt_from") == 0;
+    return node->kind == MOLT_KIND_RECORD && node->name && strcmp(node->name, name) == 0;
+}
+
+static bool points_to_from(const struct molt_graph *g, uint32_t type)
+{
+    return points_to_struct(g, type, "molt_from");
 }
 
 static bool points_to_char(const struct molt_graph *g, uint32_t type)
@@ -227,6 +233,12 @@ static bool is_fixed_callee_fine(const struct behaviour *b, const struct shape *
         return points_to_char(g, parameter(g, function, 1)) &&
                pointee(g, parameter(g, function, 2)) != MOLT_NODE_NONE &&
                is_void(g, pointee(g, parameter(g, function, 2)));
+    case offsetof(struct molt_server, on_exit):
+        return points_to_struct(g, parameter(g, function, 1), "molt_exit") &&
+               is_const_pointer(g, parameter(g, function, 1));
+    case offsetof(struct molt_server, on_down):
+        return points_to_struct(g, parameter(g, function, 1), "molt_down") &&
+               is_const_pointer(g, parameter(g, function, 1));
     default:
         return true;
     }
@@ -243,6 +255,13 @@ static int check_fixed(struct behaviour *b, struct molt_error *err)
         {offsetof(struct molt_server, on_timeout), "on_timeout", false, 1, "int (S *)"},
         {offsetof(struct molt_server, on_other), "on_other", false, 3,
          "int (S *, const char *type, void *message)"},
+        {offsetof(struct molt_server, run), "run", false, 1, "int (S *)"},
+        {offsetof(struct molt_server, on_continue), "on_continue", false, 1, "int (S *)"},
+        {offsetof(struct molt_server, on_config), "on_config", false, 1, "int (S *)"},
+        {offsetof(struct molt_server, on_exit), "on_exit", false, 2,
+         "int (S *, const struct molt_exit *)"},
+        {offsetof(struct molt_server, on_down), "on_down", false, 2,
+         "int (S *, const struct molt_down *)"},
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         struct callee callee;
@@ -417,6 +436,30 @@ static int check_changes(struct behaviour *b, struct molt_error *err)
     return 0;
 }
 
+static int check_limits(const struct behaviour *b, struct molt_error *err)
+{
+    size_t at = offsetof(struct molt_server, limits);
+    uint32_t mailbox = read_u32(b, at + offsetof(struct molt_limits, mailbox));
+    uint32_t on_full = read_u32(b, at + offsetof(struct molt_limits, on_full));
+    uint32_t is_fatal = read_u32(b, at + offsetof(struct molt_limits, is_fatal));
+    const char *place = b->place, *name = b->name;
+    if (mailbox > MOLT_MAILBOX_MAX)
+        return molt_rule_break_with(err, MOLT_RULE_BEHAVIOUR, "give it a smaller one, or none (0)",
+                                    "%s behaviour %s has .limits.mailbox = %" PRIu32
+                                    ", at most %d is possible",
+                                    place, name, mailbox, MOLT_MAILBOX_MAX);
+    if (on_full > MOLT_FULL_EXIT)
+        return molt_rule_break_with(err, MOLT_RULE_BEHAVIOUR,
+                                    "use MOLT_FULL_BLOCK, MOLT_FULL_DROP or MOLT_FULL_EXIT",
+                                    "%s behaviour %s has .limits.on_full = %" PRIu32, place, name,
+                                    on_full);
+    if (is_fatal > 1 || read_u32(b, at + offsetof(struct molt_limits, reserved)))
+        return molt_rule_break_with(err, MOLT_RULE_BEHAVIOUR,
+                                    "set .limits.is_fatal to 0 or 1, and nothing behind it",
+                                    "%s behaviour %s has unknown limits", place, name);
+    return 0;
+}
+
 /* ---- one behaviour ------------------------------------------------------ */
 
 /* S, from the tag that MOLT_SERVER() makes beside the table. */
@@ -465,7 +508,8 @@ static int read_server(struct behaviour *b, struct molt_error *err)
     if (!(b->meta->name = strdup(b->name)))
         return no_memory(err);
     if ((rc = find_state(b, err)) < 0 || (rc = check_init(b, err)) < 0 ||
-        (rc = check_fixed(b, err)) < 0 || (rc = check_handlers(b, err)) < 0)
+        (rc = check_fixed(b, err)) < 0 || (rc = check_handlers(b, err)) < 0 ||
+        (rc = check_limits(b, err)) < 0)
         return rc;
     return check_changes(b, err);
 }

@@ -67,6 +67,14 @@ static void proper_functions_are_accepted(void **state)
         "static int up(const struct old *o, struct state *s) { s->n = o->n; return 0; }",
         ".terminate = MOLT_FN(end), .on_ready = MOLT_FN(ready), .on_timeout = MOLT_FN(late),\n"
         ".on_other = MOLT_FN(other), .change = { MOLT_CHANGE(struct old, up) }");
+    accepts("static int run(struct state *s) { s->n++; return 0; }\n"
+            "static int gone(struct state *s, const struct molt_exit *e)\n"
+            "{ s->n = e->reason; return 0; }\n"
+            "static int down(struct state *s, const struct molt_down *d)\n"
+            "{ s->n = d->reason; return 0; }",
+            ".run = MOLT_FN(run), .on_continue = MOLT_FN(run), .on_config = MOLT_FN(run),\n"
+            ".on_exit = MOLT_FN(gone), .on_down = MOLT_FN(down),\n"
+            ".limits = { .mailbox = 60000, .on_full = MOLT_FULL_EXIT, .is_fatal = 1 }");
 }
 
 static void handlers_of_other_messages_are_refused(void **state)
@@ -105,6 +113,21 @@ static void fixed_functions_of_other_types_are_refused(void **state)
     refuses("static int other(struct state *s, void *m, const char *t)\n"
             "{ s->n = t[0] + (m != 0); return 0; }",
             ".on_other = MOLT_FN(other)", ".on_other");
+    refuses("static int run(struct state *s, int n) { s->n = n; return 0; }", ".run = MOLT_FN(run)",
+            ".run: int (S *)");
+    refuses("static int more(long *n) { *n = 0; return 0; }", ".on_continue = MOLT_FN(more)",
+            ".on_continue: int (S *)");
+    refuses("static void conf(struct state *s) { s->n = 0; }", ".on_config = MOLT_FN(conf)",
+            ".on_config: int (S *)");
+    refuses("static int gone(struct state *s, const struct molt_down *d)\n"
+            "{ s->n = d->reason; return 0; }",
+            ".on_exit = MOLT_FN(gone)", ".on_exit: int (S *, const struct molt_exit *)");
+    refuses("static int down(struct state *s, struct molt_down *d)\n"
+            "{ s->n = d->reason; return 0; }",
+            ".on_down = MOLT_FN(down)", ".on_down: int (S *, const struct molt_down *)");
+    refuses("", ".limits = { .mailbox = 60001 }", ".limits.mailbox = 60001");
+    refuses("", ".limits = { .on_full = 3 }", ".limits.on_full = 3|MOLT_FULL_BLOCK");
+    refuses("", ".limits = { .is_fatal = 2 }", "unknown limits|is_fatal");
     refuses("static int up(struct state *s, const struct old *o) { s->n = o->n; return 0; }",
             ".change = { MOLT_CHANGE(struct old, up) }", "MOLT_CHANGE: int (const OLD *, S *)");
     refuses("static int up(const struct prev *o, struct state *s) { s->n = o->by; return 0; }",
