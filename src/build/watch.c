@@ -198,7 +198,7 @@ static int out_of_watches(const char *path, struct molt_error *err)
                           path);
 }
 
-/* Watch @folder, which is no part of a tree, as @kind. */
+/* Watch @folder, which is no part of a tree, as @kind. 1: it is new. */
 static int add_single(struct molt_watch *w, const char *folder, enum kind kind,
                       struct molt_error *err)
 {
@@ -206,10 +206,12 @@ static int add_single(struct molt_watch *w, const char *folder, enum kind kind,
     if (wd < 0)
         return errno == ENOSPC ? out_of_watches(folder, err) : 0;
     struct folder *known = find(w, wd);
-    if (known && known->kind == LINKS)
+    if (known && known->kind == LINKS && kind == FILES) {
         known->kind = kind;
+        return 1;
+    }
     int rc = known ? 0 : remember(w, wd, kind, folder);
-    return rc < 0 ? molt_error_set(err, rc, "out of memory") : 0;
+    return rc < 0 ? molt_error_set(err, rc, "out of memory") : !known;
 }
 
 static void forget_alias(struct molt_watch *w, const char *path)
@@ -251,7 +253,8 @@ static int add_alias(struct molt_watch *w, const char *path)
     grown[w->n_aliases++] = alias;
     char *slash = strrchr(target, '/');
     *(slash == target ? slash + 1 : slash) = 0;
-    return add_single(w, target, LINKS, NULL);
+    int rc = add_single(w, target, LINKS, NULL);
+    return rc < 0 ? rc : 0;
 }
 
 /* The text of @path may be saved under another name, too. */

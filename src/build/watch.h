@@ -26,7 +26,7 @@ void molt_watch_free(struct molt_watch *watch);
 /* Watch @folder and all below it. */
 int molt_watch_add(struct molt_watch *watch, const char *folder, struct molt_error *err);
 /* Watch the files of @folder, and which folders appear in it, but nothing below
- * it. 0 also if it can't be watched because it isn't there. Twice is once. */
+ * it. 1: it wasn't watched before; 0: it was, or isn't there. */
 int molt_watch_add_files(struct molt_watch *watch, const char *folder, struct molt_error *err);
 /* Report only what @filter says yes to (folders below molt_watch_add() always). */
 void molt_watch_filter(struct molt_watch *watch, bool (*filter)(void *user, const char *path),

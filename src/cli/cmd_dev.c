@@ -15,6 +15,7 @@
 #include "cli/saves.h"
 #include "cli/session.h"
 
+#define ROUNDS_MAX 3   /* until all that a build reads is watched */
 #define OUTDATED_SAY 5 /* builds given up in a row, until that is told */
 
 struct dev {
@@ -132,6 +133,26 @@ static int show_result(struct dev *dev, const struct molt_build_result *built)
     return apply_built(dev, built, molt_saves_since(dev->saves));
 }
 
+/* What was read before it was watched may have been saved since: look again.
+ * Mostly nothing was, and the result and its warnings stay. */
+static int build_unseen(struct dev *dev, struct molt_build_result **result, struct molt_error *err)
+{
+    int rc = 0;
+    for (int i = 0; rc == 0 && i < ROUNDS_MAX && molt_saves_follow(dev->saves); i++) {
+        struct molt_build_result *again = NULL;
+        if ((*result)->code < 0)
+            break;
+        rc = molt_builder_run(dev->builder, 0, NULL, &again, err);
+        if (rc == 0 && (again->code < 0 || again->n_compiled || again->n_linked)) {
+            molt_build_result_free(*result);
+            *result = again;
+        } else {
+            molt_build_result_free(again);
+        }
+    }
+    return rc;
+}
+
 /* Returns what the builder does; MOLT_ESTALE if more was saved meanwhile. */
 static int run_builder(struct dev *dev, struct molt_build_result **ret, struct molt_error *err)
 {
@@ -140,6 +161,8 @@ static int run_builder(struct dev *dev, struct molt_build_result **ret, struct m
     molt_saves_begin(dev->saves, &n, &changed);
     molt_out_progress(&dev->out, "building ...");
     int rc = molt_builder_run(dev->builder, n, changed, ret, err);
+    if (rc == 0)
+        rc = build_unseen(dev, ret, err);
     molt_out_progress(&dev->out, "");
     return molt_saves_is_outdated(dev->saves) ? MOLT_ESTALE : rc;
 }
@@ -235,7 +258,9 @@ static int load(void *user, const char *file, char **ret_text, struct molt_error
     if (!name)
         return molt_error_set(err, MOLT_EINVAL, "%s: a C file is needed (NAME.c)", file);
     struct molt_build_result *built = NULL;
+    dev->interrupt.fds[0] = -1; /* a save is built afterwards, and overtakes nothing here */
     int rc = molt_builder_file(dev->builder, file, name, &built, err);
+    dev->interrupt.fds[0] = molt_saves_fd(dev->saves);
     if (rc == 0)
         rc = load_built(dev, built, name, start_ns, ret_text, err);
     molt_build_result_free(built);

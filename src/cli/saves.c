@@ -29,6 +29,7 @@ struct molt_saves {
     bool has_conf;
     uint64_t since_ns;     /* 0: nothing is to be built */
     uint64_t n_seen, mark; /* changes noticed; as of the begin of the last build */
+    size_t n_new;          /* folders that are watched since molt_saves_follow() */
     bool is_known;         /* the last build succeeded: its inputs are all that matters */
 };
 
@@ -71,7 +72,7 @@ static void watch_outside(void *user, const char *folder)
     bool is_inside = strcmp(folder, saves->src) == 0 || strcmp(folder, saves->include) == 0 ||
                      is_below(folder, saves->src) || is_below(folder, saves->include);
     if (!is_inside)
-        molt_watch_add_files(saves->watch, folder, NULL); /* one less is no failure */
+        saves->n_new += molt_watch_add_files(saves->watch, folder, NULL) > 0;
 }
 
 static char *join(const char *folder, const char *name)
@@ -97,7 +98,9 @@ static int open_all(struct molt_saves *saves, struct molt_error *err)
     rc = watch_tree(saves, saves->src, err);
     if (rc == 0)
         rc = watch_tree(saves, saves->include, err);
-    return rc < 0 ? rc : molt_watch_add_files(saves->watch, saves->root, err);
+    if (rc == 0)
+        rc = molt_watch_add_files(saves->watch, saves->root, err);
+    return rc < 0 ? rc : 0;
 }
 
 int molt_saves_new(const char *root, struct molt_builder *builder, struct molt_saves **ret,
@@ -238,7 +241,13 @@ void molt_saves_end(struct molt_saves *saves, bool is_good)
     saves->is_all = saves->has_conf = false;
     saves->since_ns = 0;
     saves->is_known = is_good;
+}
+
+bool molt_saves_follow(struct molt_saves *saves)
+{
+    saves->n_new = 0; /* a folder that can't be watched isn't new, and no failure */
     molt_builder_each_folder(saves->builder, watch_outside, saves);
+    return saves->n_new;
 }
 
 void molt_saves_put_back(struct molt_saves *saves)

@@ -44,6 +44,9 @@ bool molt_saves_are_due(struct molt_saves *saves);
 void molt_saves_begin(struct molt_saves *saves, size_t *ret_n, const char *const **ret_changed);
 /* Was anything saved, or begun to be, since it began? Takes in events. */
 bool molt_saves_is_outdated(struct molt_saves *saves);
+/* Watch what the build read outside the sources. True: some of that wasn't
+ * watched before, so what it read may have been saved since. */
+bool molt_saves_follow(struct molt_saves *saves);
 /* It ended and holds. @is_good: it succeeded, so that now it is known which
  * files matter. */
 void molt_saves_end(struct molt_saves *saves, bool is_good);

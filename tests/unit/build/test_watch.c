@@ -139,6 +139,7 @@ static void a_folder_of_files_is_watched_flat(void **state)
     struct watch_fixture *f = *state;
     char folder[64], path[512];
     make_folder(folder);
+    assert_int_equal(molt_watch_add_files(f->watch, folder, &f->base.err), 1);
     assert_int_equal(molt_watch_add_files(f->watch, folder, &f->base.err), 0);
     assert_int_equal(molt_watch_add_files(f->watch, "/no/such/folder", &f->base.err), 0);
     put_in(folder, "x.h", "1");
