@@ -60,7 +60,7 @@ int molt_timeout(int ms)
     struct molt_timer_event event = {.pid = molt_process_pid(p),
                                      .ref = p->timeout_ref,
                                      .kind = MOLT_TIMER_TIMEOUT};
-    struct molt_lane *lane = atomic_load_explicit(&p->lane, memory_order_relaxed);
-    molt_timer_start(&lane->timers, p->timeout, molt_clock_ns() + (uint64_t)ms * 1000000, &event);
+    molt_timer_start(&molt_lane_here(p)->timers, p->timeout,
+                     molt_clock_ns() + (uint64_t)ms * 1000000, &event);
     return 0;
 }

@@ -167,6 +167,13 @@ unsigned molt_lane_steal(struct molt_lane *from, struct molt_lane *to)
     return n;
 }
 
+struct molt_lane *molt_lane_here(const struct molt_process *p)
+{
+    const struct molt_runner *runner = molt_runner_here();
+    struct molt_lane *lane = runner && runner->worker ? molt_worker_lane(runner->worker) : NULL;
+    return lane ? lane : atomic_load_explicit(&p->lane, memory_order_relaxed);
+}
+
 /* ---- timers ---------------------------------------------------------------------- */
 
 void molt_lane_run_timers(struct molt_lane *lane, uint64_t now_ns)

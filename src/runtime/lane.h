@@ -68,6 +68,10 @@ void molt_lane_wake(struct molt_lane *lane);
 /* Do what timers that are due stand for. */
 void molt_lane_run_timers(struct molt_lane *lane, uint64_t now_ns);
 
+/* The lane of the worker that runs here, which sees new timers in time; that of
+ * @p where there is none. */
+struct molt_lane *molt_lane_here(const struct molt_process *p);
+
 /* Wait at most @timeout_ms (< 0: for ever) for descriptors or a wake. */
 void molt_lane_poll(struct molt_lane *lane, int timeout_ms);
 

@@ -137,7 +137,7 @@ static int watch(struct molt_socket *s, struct molt_lane *lane)
 
 int molt_socket_watch(struct molt_process *p, struct molt_socket *s)
 {
-    return watch(s, atomic_load_explicit(&p->lane, memory_order_relaxed));
+    return watch(s, molt_lane_here(p));
 }
 
 /* The lane with the fewest sockets, for one that begins a life of its own. */

@@ -46,10 +46,9 @@ static void start_timer(struct molt_process *p, uint64_t ref, unsigned ms)
     struct molt_timer_event event = {.pid = molt_process_pid(p),
                                      .ref = ref,
                                      .kind = MOLT_TIMER_WAIT};
-    struct molt_lane *lane = atomic_load_explicit(&p->lane, memory_order_relaxed);
     if (p->fiber->act.wait_kind == MOLT_WAIT_SLEEP)
         event.kind = MOLT_TIMER_SLEEP;
-    molt_timer_start(&lane->timers, &p->fiber->act.wait_timer,
+    molt_timer_start(&molt_lane_here(p)->timers, &p->fiber->act.wait_timer,
                      molt_clock_ns() + (uint64_t)ms * 1000000, &event);
 }
 

@@ -57,6 +57,26 @@ static void echo_terminate(struct fake_state *s, int reason)
     fake_add(ENDED, 1);
 }
 
+/* ---- with time limits ---------------------------------------------------------- */
+
+/* Begins on the lane of who started it, while its socket goes to another: its
+ * waits end in time all the same. */
+static int timed_ready(struct fake_state *s, int fd, unsigned events)
+{
+    if (events & MOLT_NET_GIVEN) {
+        assert_int_equal(molt_sleep(5), 0);
+        assert_int_equal(molt_timeout(5), 0);
+        s->n = fd;
+    }
+    return 0;
+}
+
+static int timed_timeout(struct fake_state *s)
+{
+    assert_int_equal(molt_net_close((int)s->n), 0);
+    return MOLT_STOP;
+}
+
 static int accept_init(struct fake_state *s, const void *arg)
 {
     (void)s;
@@ -219,6 +239,9 @@ static int setup(void **state)
     crowd->desc.init = MOLT_FN(crowd_init);
     crowd->desc.on_ready = MOLT_FN(crowd_ready);
     fake_runner(&module, "runner");
+    struct fake_server *timed = fake_server(&module, "timed", &fake_state_type);
+    timed->desc.on_ready = MOLT_FN(timed_ready);
+    timed->desc.on_timeout = MOLT_FN(timed_timeout);
     fake_publish(&f, &module);
     assert_int_equal(molt_runtime_start(f.rt, NULL, NULL), 0);
     static struct molt_thread *thread;
@@ -279,6 +302,27 @@ static void a_thousand_connections_are_echoed(void **state)
         close(fd[i]);
     fake_await(ENDED, N);
     fake_await_processes(1);
+}
+
+static void give_to_timed(void *arg)
+{
+    molt_pid pid;
+    (void)arg;
+    for (int i = 0; i < 8; i++) {
+        assert_int_equal(molt_spawn("timed", NULL, NULL, &pid), 0);
+        int sock = molt_net_connect("127.0.0.1", (unsigned)port, NULL, 10000);
+        assert_true(sock >= 0);
+        assert_int_equal(molt_net_give(sock, pid), 0);
+    }
+}
+
+static void time_passes_wherever_the_socket_is(void **state)
+{
+    (void)state;
+    assert_int_equal(molt_spawn("runner", "runner", NULL, NULL), 0);
+    assert_int_equal(fake_post("runner", give_to_timed, NULL, JOBS), 0);
+    fake_await(JOBS, 1);
+    fake_await_processes(2);
 }
 
 static void a_dead_process_closes_its_descriptor(void **state)
@@ -432,9 +476,13 @@ int main(void)
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
     const struct CMUnitTest tests[] = {
-        TEST(a_thousand_connections_are_echoed), TEST(a_dead_process_closes_its_descriptor),
-        TEST(nothing_to_do_costs_no_time),       TEST(a_piece_comes_for_each_time_it_was_asked_for),
-        TEST(what_is_given_is_told_by_message),  TEST(each_of_many_sockets_has_its_turn),
+        TEST(a_thousand_connections_are_echoed),
+        TEST(time_passes_wherever_the_socket_is),
+        TEST(a_dead_process_closes_its_descriptor),
+        TEST(nothing_to_do_costs_no_time),
+        TEST(a_piece_comes_for_each_time_it_was_asked_for),
+        TEST(what_is_given_is_told_by_message),
+        TEST(each_of_many_sockets_has_its_turn),
         TEST(sockets_are_for_processes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
