@@ -22,11 +22,6 @@ add_executable(molt-bench-runtime runtime/main.c runtime/figures.c runtime/limit
                runtime/save.c runtime/subjects.c)
 target_link_libraries(molt-bench-runtime PRIVATE molt_bench_tool)
 add_dependencies(molt-bench-runtime molt-host)
-# Tables are measured if the library has them.
-file(STRINGS ${CMAKE_SOURCE_DIR}/src/libmolt.map table_exports REGEX molt_table_get_typed)
-list(LENGTH table_exports n_table_exports)
-target_compile_definitions(molt-bench-runtime PRIVATE MOLT_BENCH_HAS_TABLES=${n_table_exports})
-set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/libmolt.map)
 
 add_executable(molt-bench-http http/main.c http/report.c http/servers.c)
 target_link_libraries(molt-bench-http PRIVATE molt_bench_tool)

@@ -77,8 +77,7 @@ static bool is_wanted(const struct options *o, enum rt_experiment_id id, unsigne
     static const unsigned long million = 1000000;
     const struct rt_experiment *e = &molt_rt_experiments[id];
     double available = (double)sysconf(_SC_AVPHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
-    if ((o->only && !molt_bench_is_listed(o->only, e->name)) ||
-        (molt_rt_is_table(id) && !MOLT_BENCH_HAS_TABLES))
+    if (o->only && !molt_bench_is_listed(o->only, e->name))
         return false;
     if (n >= million && available < MILLION_BYTES) {
         molt_bench_say("%s with %lu is left out: %.0f GiB of free memory are needed", e->name, n,

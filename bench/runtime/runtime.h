@@ -95,12 +95,6 @@ enum rt_experiment_id {
 
 extern const struct rt_experiment molt_rt_experiments[RT_EXPERIMENTS];
 
-/* From RT_GET_SET on they are of tables. */
-static inline bool molt_rt_is_table(enum rt_experiment_id id)
-{
-    return id >= RT_GET_SET;
-}
-
 /* What is read from a result, and what it ought to be. */
 struct rt_metric {
     enum rt_experiment_id experiment;

@@ -41,8 +41,6 @@ static void prepare_molt_with(unsigned workers)
     char *src = molt_bench_text("%s/src", root), *conf = molt_bench_text("%s/molt.conf", root);
     molt_bench_app_files(root, molt.port);
     molt_bench_copy(MOLT_BENCH_SOURCE "/runtime/molt", src);
-    if (MOLT_BENCH_HAS_TABLES)
-        molt_bench_copy(MOLT_BENCH_SOURCE "/runtime/tables", src);
     char *old = molt_bench_read(conf), *text = molt_bench_text("%scflags = -O2 -g\n", old);
     molt_bench_write(conf, text);
     molt.app[workers] = molt_bench_app_new_with(root, false, workers);

@@ -256,8 +256,9 @@ resident() ->
 table(What, N, Target, Place) ->
     [Operation, Kind] = string:split(What, "-"),
     Type = case Kind of "set" -> set; "ordered" -> ordered_set end,
-    Concurrency = case Place of
-                      "across" -> [{read_concurrency, Operation =:= "get"}, {write_concurrency, true}];
+    Concurrency = case {Place, Operation} of
+                      {"across", "get"} -> [{read_concurrency, true}];
+                      {"across", _} -> [{write_concurrency, auto}];
                       _ -> []
                   end,
     Table = ets:new(rows, [Type, public | Concurrency]),
