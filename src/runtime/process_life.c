@@ -96,6 +96,8 @@ static molt_pid retire(struct molt_process *p)
         ;
     if (old & MOLT_IS_NAMED)
         molt_names_forget(p->rt, p);
+    if (old & MOLT_IS_GROUPED)
+        molt_groups_forget(p->rt, pid);
     atomic_store_explicit(&p->world, NULL, memory_order_relaxed);
     atomic_store_explicit(&p->version, NULL, memory_order_relaxed);
     if (old & OF_THE_SLOT) {

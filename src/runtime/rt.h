@@ -13,6 +13,7 @@
 #include <stdbool.h>
 
 #include "runtime/block.h"
+#include "runtime/groups.h"
 #include "runtime/names.h"
 #include "runtime/process.h"
 #include "runtime/runner.h"
@@ -31,6 +32,7 @@ struct molt_runtime {
     struct molt_heap *heap;
     struct molt_process_table table;
     struct molt_names names;
+    struct molt_groups groups;
     struct molt_tables tables;
     struct molt_sockets sockets;
     struct molt_resolver *resolver;

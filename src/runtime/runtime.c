@@ -79,6 +79,8 @@ static int init_parts(struct molt_runtime *rt)
     int rc = molt_names_init(&rt->names);
     molt_sockets_init(&rt->sockets);
     if (rc == 0)
+        rc = molt_groups_init(&rt->groups);
+    if (rc == 0)
         rc = molt_resolver_new(rt, &rt->resolver);
     if (rc == 0)
         rc = molt_heap_new(&rt->heap);
@@ -157,6 +159,7 @@ void molt_runtime_free(struct molt_runtime *rt)
     }
     molt_tables_fini(&rt->tables);
     molt_names_fini(&rt->names);
+    molt_groups_fini(&rt->groups);
     molt_sockets_fini(&rt->sockets);
     molt_process_table_fini(&rt->table);
     molt_heap_free(rt->heap);
