@@ -19,28 +19,26 @@ static int compare(const struct molt_table_tree *tree, struct molt_tree_node *no
     return 0;
 }
 
-/* The usual case without branches that depend on the keys. */
-static uint32_t rank_word(struct molt_tree_node *node, uint32_t n, uint64_t key, bool or_equal)
+/* The usual case, without branches that depend on the keys: how many of the @n
+ * words are smaller than @key. */
+static uint32_t rank_word(const struct molt_tree_node *node, uint32_t n, uint64_t key)
 {
     uint32_t base = 0;
     while (n > 1) {
         uint32_t half = n / 2;
         uint64_t word = molt_table_word(&node->words[base + half - 1]);
-        base += word < key || (or_equal && word == key) ? half : 0;
+        base += half & -(uint32_t)(word < key);
         n -= half;
     }
-    if (n == 0)
-        return base;
-    uint64_t word = molt_table_word(&node->words[base]);
-    return base + (word < key || (or_equal && word == key));
+    return n == 0 ? 0 : base + (molt_table_word(&node->words[base]) < key);
 }
 
 uint32_t molt_tree_rank(const struct molt_table_tree *tree, struct molt_tree_node *node,
                         const uint64_t *key, bool or_equal)
 {
     uint32_t lo = 0, hi = molt_tree_n(node);
-    if (tree->key_words == 1)
-        return rank_word(node, hi, key[0], or_equal);
+    if (tree->key_words == 1) /* what is not larger is smaller than the next */
+        return or_equal && key[0] == UINT64_MAX ? hi : rank_word(node, hi, key[0] + or_equal);
     while (lo < hi) {
         uint32_t mid = lo + (hi - lo) / 2;
         int order = compare(tree, node, mid, key);
