@@ -102,26 +102,54 @@ struct molt_server {
     molt_any_fn on_data; /* int fn(S *, const struct molt_net_data *): see <molt/net.h> */
 };
 
-/* A child of a supervisor. */
-enum molt_restart { MOLT_PERMANENT = 0, MOLT_TRANSIENT = 1, MOLT_TEMPORARY = 2 };
+/* ---- supervisors ----------------------------------------------------------- */
 
+/* Who is restarted when a child has to be. */
+enum molt_strategy {
+    MOLT_ONE_FOR_ONE = 0,        /* that one */
+    MOLT_ONE_FOR_ALL = 1,        /* all */
+    MOLT_REST_FOR_ONE = 2,       /* that one and those behind it */
+    MOLT_SIMPLE_ONE_FOR_ONE = 3, /* that one; any number of children of one kind, the first of
+                                    the list, started on demand */
+};
+
+/* Does the end of significant children end the supervisor? */
+enum molt_auto_shutdown { MOLT_AUTO_NEVER = 0, MOLT_AUTO_ANY = 1, MOLT_AUTO_ALL = 2 };
+
+/* When a child is restarted: always; unless it ended with 0 or MOLT_ESHUTDOWN;
+ * never. A significant one may end its supervisor, see molt_auto_shutdown. */
+enum molt_restart {
+    MOLT_PERMANENT = 0,
+    MOLT_TRANSIENT = 1,
+    MOLT_TEMPORARY = 2,
+    MOLT_SIGNIFICANT = 0x100, /* added to the latter two */
+};
+
+#define MOLT_SHUTDOWN_FOREVER (-1) /* wait for the child to end */
+#define MOLT_SHUTDOWN_KILL (-2)    /* kill it without asking */
+#define MOLT_INTENSITY_NONE UINT32_MAX
+
+/* A child of a supervisor. */
 struct molt_child {
     const char *id;             /* unique in its supervisor; also the registered name */
-    const char *server;         /* name of the server behaviour */
+    const char *server;         /* name of the server behaviour, or of a supervisor */
     int (*arg)(void **ret_arg); /* makes the spawn argument (a block), or NULL */
     uint32_t restart;           /* enum molt_restart */
-    uint32_t reserved;
+    int32_t shutdown_ms;        /* from asking it to end to killing it; 0: 5000, or
+                                   MOLT_SHUTDOWN_FOREVER for supervisors */
 };
 
 #define MOLT_CHILDREN_MAX 16
+#define MOLT_INTENSITY_MAX 65536
 
-/* A one_for_one supervisor: what MOLT_SUPERVISOR() emits into section
- * molt_supervisors. More than @intensity restarts in @period_ms end it. */
+/* A supervisor: what MOLT_SUPERVISOR() emits into section molt_supervisors.
+ * More than @intensity restarts in @period_ms end it. */
 struct molt_supervisor {
     uint32_t size;
-    uint32_t intensity; /* 0: the default, 3 */
-    uint32_t period_ms; /* 0: the default, 5000 */
-    uint32_t reserved;
+    uint32_t intensity;     /* 0: the default, 3; MOLT_INTENSITY_NONE: none is allowed */
+    uint32_t period_ms;     /* 0: the default, 5000 */
+    uint16_t strategy;      /* enum molt_strategy */
+    uint16_t auto_shutdown; /* enum molt_auto_shutdown */
     const char *name;
     struct molt_child child[MOLT_CHILDREN_MAX];
 };

@@ -256,11 +256,51 @@ uint64_t molt_now_ms(void);
 
 /* ---- supervisors, globals, hooks, extensions ---------------------------- */
 
-/* MOLT_SUPERVISOR(app, .child = { { .id = "counter", .server = "counter" } }); */
+/* MOLT_SUPERVISOR(app, .strategy = MOLT_REST_FOR_ONE, .intensity = 5, .period_ms = 10000,
+ *                 .child = { { .id = "counter", .server = "counter" } });
+ * A supervisor is registered under its name, as a child under its id. */
 #define MOLT_SUPERVISOR(name_, ...)                                                                \
     static const struct molt_supervisor molt_supervisor_##name_                                    \
         __attribute__((used, section("molt_supervisors"), aligned(8))) = {                         \
             .size = sizeof(struct molt_supervisor), .name = #name_, __VA_ARGS__}
+
+/* Children on request. The supervisor is the process registered as @supervisor,
+ * or @pid if that is NULL. The calls wait for as long as it takes; a child must
+ * not make them to its own supervisor from init or terminate, which that one
+ * waits for. Process only. Errors of all: MOLT_ENOENT, MOLT_EDEAD, MOLT_ETYPE
+ * (that is no supervisor), MOLT_ESHUTDOWN (it ends), MOLT_ELOCKED, MOLT_EKILLED. */
+
+/* Start a child and wait for its init, whose negative code is the result if it
+ * fails. Of a MOLT_SIMPLE_ONE_FOR_ONE: one more by its template, @child is NULL;
+ * of others: @child, whose `arg` is NULL; it is kept, over upgrades, too. @arg (a
+ * block or NULL, consumed also on failure) goes to its init. One that may be
+ * restarted gets a copy each time: MOLT_EINVAL if @arg has pointers then. Without
+ * @arg the template's `arg` makes one. MOLT_EEXIST: the id is taken, *ret_pid is
+ * its process, if it runs. @ret_pid may be NULL. */
+int molt_child_start(const char *supervisor, molt_pid pid, const struct molt_child *child,
+                     void *arg, molt_pid *ret_pid);
+
+/* Stop the child @id; it stays in the list, unless it is temporary. Of a
+ * MOLT_SIMPLE_ONE_FOR_ONE @id is NULL and the process @child ends; else that is 0. */
+int molt_child_terminate(const char *supervisor, molt_pid pid, const char *id, molt_pid child);
+
+/* Start @id, which is down. MOLT_EEXIST: it runs. MOLT_EBUSY: it is being
+ * restarted. @ret_pid may be NULL. */
+int molt_child_restart(const char *supervisor, molt_pid pid, const char *id, molt_pid *ret_pid);
+
+/* Forget @id, which is down. MOLT_EBUSY: it is not. */
+int molt_child_delete(const char *supervisor, molt_pid pid, const char *id);
+
+struct molt_child_info {
+    char id[64];      /* "" for children of a MOLT_SIMPLE_ONE_FOR_ONE */
+    molt_pid pid;     /* 0: it is down, or being restarted */
+    uint32_t restart; /* enum molt_restart */
+    uint32_t is_supervisor;
+};
+
+/* The children in the order of their start: stores at most @n, returns how many
+ * there are. @ret may be NULL if @n is 0. */
+int molt_children(const char *supervisor, molt_pid pid, struct molt_child_info *ret, size_t n);
 
 /* A mutable global that starts fresh in every version. Without the mark an
  * upgrade that changes the module is refused. */

@@ -165,6 +165,8 @@ static inline const struct molt_server_ref *molt_world_server(const struct molt_
 
 const struct molt_supervisor *molt_world_supervisor(const struct molt_world *world,
                                                     const char *name);
+/* The @i-th of all supervisors; NULL if there are fewer. */
+const struct molt_supervisor *molt_world_supervisor_at(const struct molt_world *world, size_t i);
 
 const char *molt_version_module(const struct molt_version *v);
 unsigned molt_version_number(const struct molt_version *v);

@@ -175,6 +175,18 @@ const struct molt_supervisor *molt_world_supervisor(const struct molt_world *wor
     return NULL;
 }
 
+const struct molt_supervisor *molt_world_supervisor_at(const struct molt_world *world, size_t i)
+{
+    for (size_t k = 0; k < world->n_versions; k++) {
+        const struct molt_module *d = world->versions[k]->desc;
+        size_t n = (size_t)(d->supervisors_end - d->supervisors);
+        if (i < n)
+            return &d->supervisors[i];
+        i -= n;
+    }
+    return NULL;
+}
+
 /* ---- owners ------------------------------------------------------------------ */
 
 bool molt_world_is_owned(const struct molt_code *code, const struct molt_world *world)

@@ -35,10 +35,11 @@
 enum molt_message_kind {
     MOLT_MESSAGE_CAST,
     MOLT_MESSAGE_CALL,
-    MOLT_MESSAGE_CHILD_EXIT, /* to a supervisor: struct molt_exit_notice */
-    MOLT_MESSAGE_RECONCILE,  /* to a supervisor: a new world is current */
-    MOLT_MESSAGE_LINK_EXIT,  /* for on_exit: struct molt_exit_notice */
-    MOLT_MESSAGE_DOWN,       /* a monitored process ended: struct molt_exit_notice */
+    MOLT_MESSAGE_CHILD_EXIT,    /* to a supervisor: struct molt_exit_notice */
+    MOLT_MESSAGE_CHILD_STARTED, /* to a supervisor: its init returned 0; the same */
+    MOLT_MESSAGE_RECONCILE,     /* to a supervisor: a new world is current */
+    MOLT_MESSAGE_LINK_EXIT,     /* for on_exit: struct molt_exit_notice */
+    MOLT_MESSAGE_DOWN,          /* a monitored process ended: struct molt_exit_notice */
 };
 
 /* What a process that ends leaves to those who asked for it. */

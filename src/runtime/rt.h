@@ -43,8 +43,9 @@ struct molt_runtime {
     atomic_uint next_lane;       /* for what comes from outside */
     atomic_uint n_asleep;        /* workers that wait for something to do */
     bool is_started;
-    atomic_bool is_stopping; /* workers leave their loops */
-    atomic_ullong root;      /* pid of the root supervisor */
+    atomic_bool is_stopping;   /* workers leave their loops */
+    atomic_ullong root;        /* pid of the root supervisor */
+    atomic_bool is_root_ready; /* its children have started */
 
     /* Of the executor: one thread at a time. */
     struct molt_runner executor;

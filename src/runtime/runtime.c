@@ -18,6 +18,7 @@
 #include "runtime/worker.h"
 
 #define START_WAIT_MS 5000 /* for the inits of the supervision tree */
+#define LOOK_WAIT_MS 100   /* for a supervisor that is at work */
 #define STACK_DEFAULT (256 * 1024)
 #define STACK_MIN (16 * 1024)
 #define WORKERS_MAX 256
@@ -177,7 +178,7 @@ static int start_root(struct molt_runtime *rt, const char *root, struct molt_err
     /* The current world can't go while this thread announces it. */
     struct molt_world *world = molt_participant_boundary(&rt->participant, rt->current);
     molt_pid pid = 0;
-    int rc = world ? molt_supervisor_start(rt, world, root, 0, 0, &pid) : MOLT_ENOWORLD;
+    int rc = world ? molt_supervisor_start(rt, world, root, root, 0, 0, &pid) : MOLT_ENOWORLD;
     /* Set before the supervisor can have ended: it ends through the same lock. */
     atomic_store(&rt->root, pid);
     molt_participant_offline(&rt->participant);
@@ -189,24 +190,21 @@ static int start_root(struct molt_runtime *rt, const char *root, struct molt_err
     return 0;
 }
 
-/* Wait until the tree that @root starts has run its inits, so that who is told
- * of the start finds listeners listening. Children stand in later slots than
- * who spawned them, or are missed, which costs only the wait. */
 static bool has_begun(struct molt_process *p, void *user)
 {
-    const molt_pid *pid = user;
-    return atomic_load(&p->phase) != MOLT_PHASE_NEW || molt_process_pid(p) != *pid;
+    const molt_pid *root = user;
+    return atomic_load_explicit(&p->rt->is_root_ready, memory_order_acquire) ||
+           molt_process_pid(p) != *root;
 }
 
+/* Wait until the tree below the root has run its inits, so that who is told of
+ * the start finds listeners listening. */
 static void wait_initialised(struct molt_runtime *rt)
 {
-    uint64_t deadline = molt_runtime_deadline(START_WAIT_MS);
-    for (unsigned i = 0; i < atomic_load(&rt->table.n_slots); i++) {
-        struct molt_process *p = molt_process_at(rt, i);
-        molt_pid pid = molt_process_pid(p);
-        if (pid)
-            (void)molt_process_watch(p, has_begun, &pid, deadline);
-    }
+    molt_pid root = atomic_load(&rt->root);
+    struct molt_process *p = molt_process_find(rt, root);
+    if (p)
+        (void)molt_process_watch(p, has_begun, &root, molt_runtime_deadline(START_WAIT_MS));
 }
 
 int molt_runtime_start(struct molt_runtime *rt, const char *root, struct molt_error *err)
@@ -215,6 +213,7 @@ int molt_runtime_start(struct molt_runtime *rt, const char *root, struct molt_er
         return molt_error_set(err, MOLT_EBUSY, "the runtime runs already");
     atomic_store(&rt->is_stopping, false);
     rt->is_started = true;
+    atomic_store(&rt->is_root_ready, false);
     /* The root first: the workers find it in a queue, so nothing that it does
      * can come before its pid is known. */
     int rc = root ? start_root(rt, root, err) : 0;
@@ -362,6 +361,22 @@ int molt_runtime_each_process(struct molt_runtime *rt,
             continue; /* it has ended */
         fn(user, &info);
         count++;
+    }
+    return count;
+}
+
+int molt_runtime_each_child(struct molt_runtime *rt, molt_runtime_child_fn *fn, void *user)
+{
+    unsigned n = atomic_load(&rt->table.n_slots);
+    int count = 0;
+    for (unsigned i = 0; i < n; i++) {
+        struct molt_process *p = molt_process_at(rt, i);
+        molt_pid pid = molt_process_pid(p);
+        if (!pid || p->server_id >= 0 ||
+            !molt_process_claim_wait(p, pid, molt_runtime_deadline(LOOK_WAIT_MS)))
+            continue;
+        count += molt_supervisor_each(p, fn, user);
+        molt_process_leave(p, 0, 0);
     }
     return count;
 }

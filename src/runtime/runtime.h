@@ -78,6 +78,23 @@ struct molt_process_info {
 int molt_runtime_each_process(struct molt_runtime *rt,
                               void (*fn)(void *user, const struct molt_process_info *), void *user);
 
+/* A child of a supervisor, whether it runs or not. */
+struct molt_runtime_child {
+    molt_pid supervisor;
+    const char *supervisor_name; /* in the modules' tables */
+    enum molt_strategy strategy;
+    const char *id; /* "" in a MOLT_SIMPLE_ONE_FOR_ONE */
+    molt_pid pid;   /* 0: it doesn't run */
+    enum molt_restart restart;
+    bool is_supervisor;
+    uint64_t n_restarts; /* that it was the reason for */
+};
+typedef void molt_runtime_child_fn(void *user, const struct molt_runtime_child *child);
+
+/* Each child of each supervisor, in the order of their start. Those of a
+ * supervisor that is busy at this moment may be missed. Returns how many. */
+int molt_runtime_each_child(struct molt_runtime *rt, molt_runtime_child_fn *fn, void *user);
+
 /* On the operator's word: end @pid at once, also if suspended; terminate does
  * not run, blocks are freed. A running callback is waited for. MOLT_EDEAD. */
 int molt_runtime_kill(struct molt_runtime *rt, molt_pid pid);
@@ -102,9 +119,16 @@ int molt_runtime_scan(void *runtime, const struct molt_range *ranges, size_t n, 
 int molt_runtime_thread_register(struct molt_runtime *rt, const char *name,
                                  struct molt_thread **ret);
 
-/* Have supervisors start the children that the current world's specifications
- * list and that they don't have yet. Part of molt_runtime_adopt(). */
+/* Have supervisors do what the current world's specifications say: stop the
+ * children that are gone from them, start those that are new. Part of
+ * molt_runtime_adopt(). */
 void molt_runtime_reconcile(struct molt_runtime *rt);
+
+/* May the supervisors of @now (NULL: there are none) go on in @next? MOLT_EINVAL
+ * naming the supervisor whose specification isn't sound, MOLT_EREFUSED the one
+ * that can't change like that. */
+int molt_runtime_check_supervisors(struct molt_runtime *rt, const struct molt_world *now,
+                                   const struct molt_world *next, struct molt_error *err);
 
 /* ---- upgrades ----------------------------------------------------------- */
 

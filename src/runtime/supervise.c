@@ -139,13 +139,13 @@ static bool is_too_often(struct molt_supervise *s, uint64_t now_ms)
 static void begin_restart(struct molt_supervise *s, struct molt_supervised *c)
 {
     switch (s->spec->strategy) {
-    case MOLT_STRATEGY_ONE_FOR_ALL:
+    case MOLT_ONE_FOR_ALL:
         if (holds(s, MOLT_RULE_ALL))
             molt_supervise_op_begin(s, OP_RESTART, NULL, false);
         else
             molt_supervise_op_begin(s, OP_RESTART, c, true);
         break;
-    case MOLT_STRATEGY_REST_FOR_ONE:
+    case MOLT_REST_FOR_ONE:
         molt_supervise_op_begin(s, OP_RESTART, holds(s, MOLT_RULE_REST_ONLY) ? c : NULL,
                                 !holds(s, MOLT_RULE_REST));
         break;
@@ -364,7 +364,7 @@ static void change_children(struct molt_supervise *s, struct molt_supervise_spec
 
 static void change_spec(struct molt_supervise *s, struct molt_supervise_spec *spec)
 {
-    if ((spec->strategy == MOLT_STRATEGY_SIMPLE) != is_simple(s)) {
+    if ((spec->strategy == MOLT_SIMPLE_ONE_FOR_ONE) != is_simple(s)) {
         release_spec(s, spec); /* whoever fed it had not checked the change */
         return;
     }

@@ -29,19 +29,6 @@
 #include "base/list.h"
 
 #define MOLT_SUPERVISE_ID_MAX 64
-#define MOLT_SHUTDOWN_FOREVER (-1) /* wait for a child to end */
-#define MOLT_SHUTDOWN_KILL (-2)    /* kill it without asking */
-
-enum molt_strategy {
-    MOLT_STRATEGY_ONE_FOR_ONE,
-    MOLT_STRATEGY_ONE_FOR_ALL,
-    MOLT_STRATEGY_REST_FOR_ONE,
-    MOLT_STRATEGY_SIMPLE, /* simple_one_for_one: any number of children of one template */
-};
-
-/* Does the end of significant children end the supervisor? */
-enum molt_auto_shutdown { MOLT_AUTO_NEVER, MOLT_AUTO_ANY, MOLT_AUTO_ALL };
-
 struct molt_child_policy {
     enum molt_restart restart;
     int shutdown_ms; /* from asking to killing, >= 0, or MOLT_SHUTDOWN_... */
@@ -89,7 +76,7 @@ struct molt_supervised {
 };
 
 /* A specification. @children holds struct molt_supervised by their `link`, in
- * the order of start; for MOLT_STRATEGY_SIMPLE exactly one, the template. */
+ * the order of start; for MOLT_SIMPLE_ONE_FOR_ONE exactly one, the template. */
 struct molt_supervise_spec {
     enum molt_strategy strategy;
     enum molt_auto_shutdown auto_shutdown;

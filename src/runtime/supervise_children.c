@@ -111,7 +111,7 @@ bool molt_supervise_is_policy_sound(const struct molt_child_policy *policy,
 static int check_child(const struct molt_supervise_spec *spec, const struct molt_supervised *c,
                        struct molt_error *err)
 {
-    bool is_simple_spec = spec->strategy == MOLT_STRATEGY_SIMPLE;
+    bool is_simple_spec = spec->strategy == MOLT_SIMPLE_ONE_FOR_ONE;
     if (!c->id[0] && !is_simple_spec)
         return molt_error_set(err, MOLT_EINVAL, "a child has no id");
     for (struct molt_list *at = c->link.next; at != &spec->children; at = at->next)
@@ -134,13 +134,13 @@ static int check_child(const struct molt_supervise_spec *spec, const struct molt
 
 int molt_supervise_check(const struct molt_supervise_spec *spec, struct molt_error *err)
 {
-    if ((unsigned)spec->strategy > MOLT_STRATEGY_SIMPLE ||
+    if ((unsigned)spec->strategy > MOLT_SIMPLE_ONE_FOR_ONE ||
         (unsigned)spec->auto_shutdown > MOLT_AUTO_ALL)
         return molt_error_set(err, MOLT_EINVAL, "unknown strategy or auto-shutdown");
     if (spec->period_ms == 0 || (spec->intensity && !spec->restarts_ms))
         return molt_error_set(err, MOLT_EINVAL, "the restart intensity has no period or no room");
     struct molt_list *first = spec->children.next;
-    if (spec->strategy == MOLT_STRATEGY_SIMPLE &&
+    if (spec->strategy == MOLT_SIMPLE_ONE_FOR_ONE &&
         (first == &spec->children || first->next != &spec->children))
         return molt_error_set(err, MOLT_EINVAL,
                               "simple_one_for_one takes exactly one child, the template");
@@ -155,7 +155,7 @@ int molt_supervise_check(const struct molt_supervise_spec *spec, struct molt_err
 int molt_supervise_check_change(const struct molt_supervise_spec *now,
                                 const struct molt_supervise_spec *next, struct molt_error *err)
 {
-    if ((now->strategy == MOLT_STRATEGY_SIMPLE) == (next->strategy == MOLT_STRATEGY_SIMPLE))
+    if ((now->strategy == MOLT_SIMPLE_ONE_FOR_ONE) == (next->strategy == MOLT_SIMPLE_ONE_FOR_ONE))
         return 0;
     return molt_error_set(err, MOLT_EREFUSED,
                           "a supervisor that runs can't change between simple_one_for_one and "

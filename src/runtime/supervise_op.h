@@ -46,7 +46,7 @@ static inline struct molt_supervised *child_of(struct molt_list *link)
 
 static inline bool is_simple(const struct molt_supervise *s)
 {
-    return s->spec->strategy == MOLT_STRATEGY_SIMPLE;
+    return s->spec->strategy == MOLT_SIMPLE_ONE_FOR_ONE;
 }
 
 /* Dynamic children live by their template. */

@@ -1,35 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The molt authors */
 /*
- * One-for-one supervisors. They are processes of the runtime itself and read
- * their specification from the current world at each decision, so an upgrade
- * changes how children are treated from then on; nothing of a world is kept.
+ * Supervisors: processes of the runtime itself. What a supervisor decides stands
+ * in supervise.h; here its events come in as messages, and what it decided is
+ * carried out. How a child is started is read from the current world each time,
+ * so nothing of a world is kept.
  *
- * | child ended | permanent | transient            | temporary |
- * |-------------|-----------|----------------------|-----------|
- * | normally    | restarted | forgotten            | forgotten |
- * | otherwise   | restarted | restarted            | forgotten |
- *
- * Normally: reason 0 or MOLT_ESHUTDOWN. More than `intensity` restarts within
- * `period_ms` end the supervisor, children last to first, with MOLT_ELIMIT.
- *
- * Threads: the worker that runs the supervisor.
+ * Threads: the worker that runs the supervisor, unless said otherwise.
  */
 #ifndef MOLT_RUNTIME_SUPERVISOR_H
 #define MOLT_RUNTIME_SUPERVISOR_H
 
 #include <molt/molt.h>
 
-struct molt_runtime;
+#include "runtime/runtime.h"
+
+struct molt_process;
 struct molt_world;
 
-/* Start the supervisor @name of @world; from any thread. @parent and
- * @supervisor may be 0. MOLT_ENOENT: no such supervisor. MOLT_EEXIST: its name
- * is taken. */
-int molt_supervisor_start(struct molt_runtime *rt, const struct molt_world *world, const char *name,
-                          molt_pid parent, molt_pid supervisor, molt_pid *ret_pid);
+/* Start the supervisor @table of @world, registered as @name; from any thread.
+ * @parent and @supervisor may be 0. MOLT_ENOENT: no such supervisor. MOLT_EEXIST:
+ * the name is taken. MOLT_EINVAL: its specification isn't sound. */
+int molt_supervisor_start(struct molt_runtime *rt, const struct molt_world *world,
+                          const char *table, const char *name, molt_pid parent, molt_pid supervisor,
+                          molt_pid *ret_pid);
 
-/* Frees what a supervisor keeps; for molt_process_destroy(). */
+/* The init of @p, a child, returned 0. MOLT_ENOMEM: its supervisor can't be told. */
+int molt_supervisor_tell_started(struct molt_process *p);
+
+/* The end of a supervisor that was killed takes its children with it. Frees what
+ * it keeps; for molt_process_destroy(). */
 void molt_supervisor_free(void *native_state);
+
+/* What a supervisor, claimed by the caller, tells of its children. */
+int molt_supervisor_each(struct molt_process *p, molt_runtime_child_fn *fn, void *user);
 
 #endif

@@ -105,6 +105,10 @@ static int run(struct molt_host *host, uint64_t stage, int deadline_ms,
         rc = molt_stage_world(host->code, stage, &new_world);
     struct molt_decision decision;
     if (rc == 0)
+        rc = molt_runtime_check_supervisors(host->runtime,
+                                            atomic_load(molt_code_current_cell(host->code)),
+                                            new_world, err);
+    if (rc == 0)
         rc = decide(host, new_world, &decision, err);
     if (rc < 0)
         return rc;

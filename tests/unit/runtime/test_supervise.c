@@ -212,7 +212,7 @@ static void add(struct rig *r, const char *id, enum molt_restart restart)
 static void children_start_in_order_and_stop_in_reverse(void **state)
 {
     (void)state;
-    struct rig *r = run(begin(MOLT_STRATEGY_ONE_FOR_ONE, "apbpcp"));
+    struct rig *r = run(begin(MOLT_ONE_FOR_ONE, "apbpcp"));
     expect(r, "+a +b +c ready");
     molt_supervise_stop(&r->s, MOLT_ESHUTDOWN);
     expect(r, "-c -b -a end-30");
@@ -221,7 +221,7 @@ static void children_start_in_order_and_stop_in_reverse(void **state)
 static void next_child_waits_until_the_one_before_has_started(void **state)
 {
     (void)state;
-    struct rig *r = begin(MOLT_STRATEGY_ONE_FOR_ONE, "apbp");
+    struct rig *r = begin(MOLT_ONE_FOR_ONE, "apbp");
     r->is_late = "a";
     run(r);
     expect(r, "+a");
@@ -233,7 +233,7 @@ static void next_child_waits_until_the_one_before_has_started(void **state)
 static void failed_first_start_stops_what_has_started_and_ends(void **state)
 {
     (void)state;
-    struct rig *r = begin(MOLT_STRATEGY_ONE_FOR_ONE, "apbpcpdp");
+    struct rig *r = begin(MOLT_ONE_FOR_ONE, "apbpcpdp");
     r->fails = "c";
     r->n_fails = 1;
     run(r);
@@ -243,7 +243,7 @@ static void failed_first_start_stops_what_has_started_and_ends(void **state)
 static void child_that_exits_in_its_init_has_failed_to_start(void **state)
 {
     (void)state;
-    struct rig *r = begin(MOLT_STRATEGY_ONE_FOR_ONE, "apbp");
+    struct rig *r = begin(MOLT_ONE_FOR_ONE, "apbp");
     r->is_late = "b";
     run(r);
     expect(r, "+a +b");
@@ -254,7 +254,7 @@ static void child_that_exits_in_its_init_has_failed_to_start(void **state)
 static void child_that_ends_normally_in_its_init_is_not_wanted(void **state)
 {
     (void)state;
-    struct rig *r = begin(MOLT_STRATEGY_ONE_FOR_ONE, "apbxcp");
+    struct rig *r = begin(MOLT_ONE_FOR_ONE, "apbxcp");
     r->fails = "ab";
     r->n_fails = 2;
     r->fail_reason = 0;
@@ -271,7 +271,7 @@ static void child_that_ends_normally_in_its_init_is_not_wanted(void **state)
 static void stop_while_a_child_starts_stops_that_one_too(void **state)
 {
     (void)state;
-    struct rig *r = begin(MOLT_STRATEGY_ONE_FOR_ONE, "apbpcp");
+    struct rig *r = begin(MOLT_ONE_FOR_ONE, "apbpcp");
     r->is_late = "b";
     run(r);
     expect(r, "+a +b");
@@ -282,7 +282,7 @@ static void stop_while_a_child_starts_stops_that_one_too(void **state)
 static void stop_waits_for_the_pid_of_a_child_that_is_being_spawned(void **state)
 {
     (void)state;
-    struct rig *r = run(begin(MOLT_STRATEGY_ONE_FOR_ONE, "ap"));
+    struct rig *r = run(begin(MOLT_ONE_FOR_ONE, "ap"));
     struct molt_supervise_action a;
     assert_true(molt_supervise_next(&r->s, 0, &a));
     assert_int_equal(a.kind, MOLT_SUPERVISE_START);
@@ -295,7 +295,7 @@ static void stop_waits_for_the_pid_of_a_child_that_is_being_spawned(void **state
 static void supervisor_without_children_starts_and_ends(void **state)
 {
     (void)state;
-    struct rig *r = run(begin(MOLT_STRATEGY_ONE_FOR_ALL, ""));
+    struct rig *r = run(begin(MOLT_ONE_FOR_ALL, ""));
     expect(r, "ready");
     molt_supervise_stop(&r->s, 0);
     expect(r, "end0");
@@ -306,7 +306,7 @@ static void supervisor_without_children_starts_and_ends(void **state)
 static void child_that_does_not_end_in_time_is_killed(void **state)
 {
     (void)state;
-    struct rig *r = up(MOLT_STRATEGY_ONE_FOR_ONE, "apbpcp");
+    struct rig *r = up(MOLT_ONE_FOR_ONE, "apbpcp");
     r->hangs = "b";
     child(r, "b")->policy.shutdown_ms = 20;
     molt_supervise_stop(&r->s, 0);
@@ -319,7 +319,7 @@ static void child_that_does_not_end_in_time_is_killed(void **state)
 static void timer_of_a_child_that_has_ended_kills_nobody(void **state)
 {
     (void)state;
-    struct rig *r = up(MOLT_STRATEGY_ONE_FOR_ONE, "apbp");
+    struct rig *r = up(MOLT_ONE_FOR_ONE, "apbp");
     r->hangs = "ab";
     molt_supervise_stop(&r->s, 0);
     expect(r, "-b");
@@ -335,7 +335,7 @@ static void timer_of_a_child_that_has_ended_kills_nobody(void **state)
 static void brutal_child_is_killed_without_asking(void **state)
 {
     (void)state;
-    struct rig *r = up(MOLT_STRATEGY_ONE_FOR_ONE, "apbp");
+    struct rig *r = up(MOLT_ONE_FOR_ONE, "apbp");
     child(r, "b")->policy.shutdown_ms = MOLT_SHUTDOWN_KILL;
     molt_supervise_stop(&r->s, 0);
     expect(r, "!b -a end0");
@@ -344,7 +344,7 @@ static void brutal_child_is_killed_without_asking(void **state)
 static void patient_child_is_waited_for_without_a_timer(void **state)
 {
     (void)state;
-    struct rig *r = up(MOLT_STRATEGY_ONE_FOR_ONE, "ap");
+    struct rig *r = up(MOLT_ONE_FOR_ONE, "ap");
     child(r, "a")->policy.shutdown_ms = MOLT_SHUTDOWN_FOREVER;
     r->hangs = "a";
     molt_supervise_stop(&r->s, 0);
@@ -357,7 +357,7 @@ static void patient_child_is_waited_for_without_a_timer(void **state)
 static void exits_during_the_end_restart_nobody(void **state)
 {
     (void)state;
-    struct rig *r = up(MOLT_STRATEGY_ONE_FOR_ALL, "apbpcp");
+    struct rig *r = up(MOLT_ONE_FOR_ALL, "apbpcp");
     r->hangs = "c";
     molt_supervise_stop(&r->s, 0);
     expect(r, "-c");
@@ -370,7 +370,7 @@ static void exits_during_the_end_restart_nobody(void **state)
 static void stop_lets_a_child_that_is_being_stopped_keep_its_time(void **state)
 {
     (void)state;
-    struct rig *r = up(MOLT_STRATEGY_ONE_FOR_ONE, "apbpcp");
+    struct rig *r = up(MOLT_ONE_FOR_ONE, "apbpcp");
     r->hangs = "a";
     ask(r, MOLT_SUPERVISE_TERMINATE, "a");
     expect(r, "-a");
@@ -383,7 +383,7 @@ static void stop_lets_a_child_that_is_being_stopped_keep_its_time(void **state)
 static void killed_supervisor_kills_its_children_and_waits_for_none(void **state)
 {
     (void)state;
-    struct rig *r = up(MOLT_STRATEGY_ONE_FOR_ONE, "apbp");
+    struct rig *r = up(MOLT_ONE_FOR_ONE, "apbp");
     r->hangs = "b";
     ask(r, MOLT_SUPERVISE_TERMINATE, "b");
     ask(r, MOLT_SUPERVISE_TERMINATE, "a");
@@ -397,7 +397,7 @@ static void killed_supervisor_kills_its_children_and_waits_for_none(void **state
 static void permanent_child_is_restarted_whatever_it_ended_with(void **state)
 {
     (void)state;
-    struct rig *r = up(MOLT_STRATEGY_ONE_FOR_ONE, "apbp");
+    struct rig *r = up(MOLT_ONE_FOR_ONE, "apbp");
     die(r, "a", 0);
     expect(r, "a? a* +a");
     die(r, "a", MOLT_ESHUTDOWN);
@@ -409,7 +409,7 @@ static void permanent_child_is_restarted_whatever_it_ended_with(void **state)
 static void transient_child_is_restarted_only_after_an_abnormal_end(void **state)
 {
     (void)state;
-    struct rig *r = up(MOLT_STRATEGY_ONE_FOR_ONE, "atbp");
+    struct rig *r = up(MOLT_ONE_FOR_ONE, "atbp");
     die(r, "a", MOLT_EIO);
     expect(r, "a? a* +a");
     die(r, "a", MOLT_ESHUTDOWN);
@@ -424,7 +424,7 @@ static void transient_child_is_restarted_only_after_an_abnormal_end(void **state
 static void temporary_child_is_never_restarted_and_forgotten(void **state)
 {
     (void)state;
-    struct rig *r = up(MOLT_STRATEGY_ONE_FOR_ONE, "axbp");
+    struct rig *r = up(MOLT_ONE_FOR_ONE, "axbp");
     die(r, "a", MOLT_ECRASH);
     expect(r, "a?");
     ask(r, MOLT_SUPERVISE_RESTART, "a");
@@ -434,7 +434,7 @@ static void temporary_child_is_never_restarted_and_forgotten(void **state)
 static void unknown_pids_change_nothing(void **state)
 {
     (void)state;
-    struct rig *r = up(MOLT_STRATEGY_ONE_FOR_ALL, "apbp");
+    struct rig *r = up(MOLT_ONE_FOR_ALL, "apbp");
     molt_pid old = child(r, "a")->pid;
     molt_supervise_exited(&r->s, 999, MOLT_ECRASH);
     molt_supervise_exited(&r->s, 0, MOLT_ECRASH);
@@ -451,7 +451,7 @@ static void unknown_pids_change_nothing(void **state)
 static void one_for_one_leaves_the_others_alone(void **state)
 {
     (void)state;
-    struct rig *r = up(MOLT_STRATEGY_ONE_FOR_ONE, "apbpcp");
+    struct rig *r = up(MOLT_ONE_FOR_ONE, "apbpcp");
     die(r, "b", MOLT_EIO);
     expect(r, "b? b* +b");
 }
@@ -461,7 +461,7 @@ static void one_for_one_leaves_the_others_alone(void **state)
 static void one_for_all_stops_the_others_and_starts_all(void **state)
 {
     (void)state;
-    struct rig *r = up(MOLT_STRATEGY_ONE_FOR_ALL, "atbpct");
+    struct rig *r = up(MOLT_ONE_FOR_ALL, "atbpct");
     die(r, "a", 0);
     expect(r, "");
     ask(r, MOLT_SUPERVISE_TERMINATE, "c");
@@ -475,7 +475,7 @@ static void one_for_all_stops_the_others_and_starts_all(void **state)
 static void one_for_all_stops_temporary_children_for_good(void **state)
 {
     (void)state;
-    struct rig *r = up(MOLT_STRATEGY_ONE_FOR_ALL, "axbpcx");
+    struct rig *r = up(MOLT_ONE_FOR_ALL, "axbpcx");
     die(r, "b", MOLT_EIO);
     expect(r, "b? b* -c -a +b");
 }
@@ -483,7 +483,7 @@ static void one_for_all_stops_temporary_children_for_good(void **state)
 static void rest_for_one_restarts_those_behind(void **state)
 {
     (void)state;
-    struct rig *r = up(MOLT_STRATEGY_REST_FOR_ONE, "apbpcpdx");
+    struct rig *r = up(MOLT_REST_FOR_ONE, "apbpcpdx");
     die(r, "b", MOLT_EIO);
     expect(r, "b? b* -d -c +b +c");
 }
@@ -491,7 +491,7 @@ static void rest_for_one_restarts_those_behind(void **state)
 static void child_that_ended_meanwhile_is_not_restarted_twice(void **state)
 {
     (void)state;
-    struct rig *r = up(MOLT_STRATEGY_ONE_FOR_ALL, "apbpcp");
+    struct rig *r = up(MOLT_ONE_FOR_ALL, "apbpcp");
     die(r, "a", MOLT_EIO);
     die(r, "c", MOLT_EIO);
     expect(r, "a? a* c% -b +a +b +c");
@@ -500,7 +500,7 @@ static void child_that_ended_meanwhile_is_not_restarted_twice(void **state)
 static void child_that_ends_while_others_start_has_its_turn_later(void **state)
 {
     (void)state;
-    struct rig *r = up(MOLT_STRATEGY_ONE_FOR_ALL, "apbp");
+    struct rig *r = up(MOLT_ONE_FOR_ALL, "apbp");
     r->is_late = "b";
     die(r, "b", MOLT_EIO);
     expect(r, "b? b* -a +a +b");
@@ -516,7 +516,7 @@ static void child_that_ends_while_others_start_has_its_turn_later(void **state)
 static void one_restart_too_many_ends_the_supervisor(void **state)
 {
     (void)state;
-    struct rig *r = up(MOLT_STRATEGY_ONE_FOR_ONE, "apbpcp");
+    struct rig *r = up(MOLT_ONE_FOR_ONE, "apbpcp");
     for (int i = 0; i < 3; i++) {
         die(r, "b", MOLT_EIO);
         expect(r, "b? b* +b");
@@ -528,7 +528,7 @@ static void one_restart_too_many_ends_the_supervisor(void **state)
 static void restarts_older_than_the_period_do_not_count(void **state)
 {
     (void)state;
-    struct rig *r = up(MOLT_STRATEGY_ONE_FOR_ONE, "ap");
+    struct rig *r = up(MOLT_ONE_FOR_ONE, "ap");
     for (int i = 0; i < 20; i++) {
         die(r, "a", MOLT_EIO);
         expect(r, "a? a* +a");
@@ -542,7 +542,7 @@ static void restarts_older_than_the_period_do_not_count(void **state)
 static void intensity_of_nothing_allows_no_restart(void **state)
 {
     (void)state;
-    struct rig *r = begin(MOLT_STRATEGY_ONE_FOR_ONE, "ap");
+    struct rig *r = begin(MOLT_ONE_FOR_ONE, "ap");
     r->spec[0].intensity = 0;
     r->spec[0].restarts_ms = NULL;
     run(r);
@@ -555,7 +555,7 @@ static void intensity_of_nothing_allows_no_restart(void **state)
 static void failed_restart_counts_and_tries_again_with_all(void **state)
 {
     (void)state;
-    struct rig *r = up(MOLT_STRATEGY_ONE_FOR_ALL, "apbpcp");
+    struct rig *r = up(MOLT_ONE_FOR_ALL, "apbpcp");
     r->fails = "b";
     r->n_fails = 2;
     die(r, "b", MOLT_EIO);
@@ -566,7 +566,7 @@ static void failed_restart_counts_and_tries_again_with_all(void **state)
 static void rest_for_one_tries_again_from_the_child_that_failed(void **state)
 {
     (void)state;
-    struct rig *r = up(MOLT_STRATEGY_REST_FOR_ONE, "apbpcp");
+    struct rig *r = up(MOLT_REST_FOR_ONE, "apbpcp");
     r->fails = "c";
     r->n_fails = 4;
     die(r, "b", MOLT_EIO);
@@ -576,7 +576,7 @@ static void rest_for_one_tries_again_from_the_child_that_failed(void **state)
 static void requests_come_between_attempts_to_restart(void **state)
 {
     (void)state;
-    struct rig *r = up(MOLT_STRATEGY_ONE_FOR_ONE, "apbp");
+    struct rig *r = up(MOLT_ONE_FOR_ONE, "apbp");
     r->fails = "a";
     r->n_fails = 1;
     die(r, "a", MOLT_EIO);
@@ -591,7 +591,7 @@ static void requests_come_between_attempts_to_restart(void **state)
 static void terminating_a_child_that_is_being_retried_ends_the_attempts(void **state)
 {
     (void)state;
-    struct rig *r = up(MOLT_STRATEGY_ONE_FOR_ONE, "apbp");
+    struct rig *r = up(MOLT_ONE_FOR_ONE, "apbp");
     r->fails = "a";
     r->n_fails = 1;
     r->is_late = "a";
@@ -611,7 +611,7 @@ static void terminating_a_child_that_is_being_retried_ends_the_attempts(void **s
 
 static struct rig *significant(enum molt_auto_shutdown how)
 {
-    struct rig *r = begin(MOLT_STRATEGY_ONE_FOR_ONE, "atbxcpdt");
+    struct rig *r = begin(MOLT_ONE_FOR_ONE, "atbxcpdt");
     r->spec[0].auto_shutdown = how;
     r->child[0][0].policy.is_significant = true;
     r->child[0][1].policy.is_significant = true;
@@ -657,7 +657,7 @@ static void significant_child_that_is_terminated_ends_nothing(void **state)
 static void requests_are_answered_as_in_otp(void **state)
 {
     (void)state;
-    struct rig *r = up(MOLT_STRATEGY_ONE_FOR_ONE, "apbp");
+    struct rig *r = up(MOLT_ONE_FOR_ONE, "apbp");
     ask(r, MOLT_SUPERVISE_RESTART, "a");
     ask(r, MOLT_SUPERVISE_DELETE, "a");
     expect(r, "=-5 =-18");
@@ -683,7 +683,7 @@ static void requests_are_answered_as_in_otp(void **state)
 static void terminated_child_stays_down(void **state)
 {
     (void)state;
-    struct rig *r = up(MOLT_STRATEGY_ONE_FOR_ONE, "apbx");
+    struct rig *r = up(MOLT_ONE_FOR_ONE, "apbx");
     ask(r, MOLT_SUPERVISE_TERMINATE, "a");
     ask(r, MOLT_SUPERVISE_TERMINATE, "b");
     expect(r, "-a =0 -b =0");
@@ -694,7 +694,7 @@ static void terminated_child_stays_down(void **state)
 static void added_child_that_cannot_start_is_not_kept(void **state)
 {
     (void)state;
-    struct rig *r = up(MOLT_STRATEGY_ONE_FOR_ONE, "ap");
+    struct rig *r = up(MOLT_ONE_FOR_ONE, "ap");
     r->fails = "bc";
     r->n_fails = 2;
     add(r, "b", MOLT_PERMANENT);
@@ -712,7 +712,7 @@ static void added_child_that_cannot_start_is_not_kept(void **state)
 static void restart_on_request_that_fails_leaves_the_child_down(void **state)
 {
     (void)state;
-    struct rig *r = up(MOLT_STRATEGY_ONE_FOR_ALL, "apbp");
+    struct rig *r = up(MOLT_ONE_FOR_ALL, "apbp");
     ask(r, MOLT_SUPERVISE_TERMINATE, "a");
     expect(r, "-a =0");
     r->fails = "a";
@@ -725,7 +725,7 @@ static void restart_on_request_that_fails_leaves_the_child_down(void **state)
 static void requests_wait_and_are_answered_before_the_end(void **state)
 {
     (void)state;
-    struct rig *r = up(MOLT_STRATEGY_ONE_FOR_ONE, "apbp");
+    struct rig *r = up(MOLT_ONE_FOR_ONE, "apbp");
     r->hangs = "b";
     ask(r, MOLT_SUPERVISE_TERMINATE, "b");
     ask(r, MOLT_SUPERVISE_LOOK, "");
@@ -744,7 +744,7 @@ static void requests_wait_and_are_answered_before_the_end(void **state)
 static void dynamic_children_live_by_their_template(void **state)
 {
     (void)state;
-    struct rig *r = up(MOLT_STRATEGY_SIMPLE, "tt");
+    struct rig *r = up(MOLT_SIMPLE_ONE_FOR_ONE, "tt");
     add(r, "a", MOLT_PERMANENT);
     add(r, "b", MOLT_TEMPORARY);
     expect(r, "+a =0 +b =0");
@@ -761,7 +761,7 @@ static void dynamic_children_live_by_their_template(void **state)
 static void dynamic_children_are_terminated_by_pid_alone(void **state)
 {
     (void)state;
-    struct rig *r = up(MOLT_STRATEGY_SIMPLE, "tp");
+    struct rig *r = up(MOLT_SIMPLE_ONE_FOR_ONE, "tp");
     add(r, "a", MOLT_PERMANENT);
     expect(r, "+a =0");
     ask(r, MOLT_SUPERVISE_TERMINATE, "a");
@@ -780,7 +780,7 @@ static void dynamic_children_are_terminated_by_pid_alone(void **state)
 static void dynamic_children_stop_all_at_once(void **state)
 {
     (void)state;
-    struct rig *r = begin(MOLT_STRATEGY_SIMPLE, "tp");
+    struct rig *r = begin(MOLT_SIMPLE_ONE_FOR_ONE, "tp");
     r->child[0][0].policy.shutdown_ms = 70;
     run(r);
     add(r, "a", 0);
@@ -813,8 +813,8 @@ static void change(struct rig *r, enum molt_strategy strategy, const char *child
 static void upgrade_stops_removed_children_and_starts_added_ones(void **state)
 {
     (void)state;
-    struct rig *r = up(MOLT_STRATEGY_ONE_FOR_ONE, "apbpcpdp");
-    change(r, MOLT_STRATEGY_ONE_FOR_ONE, "epcpfpap");
+    struct rig *r = up(MOLT_ONE_FOR_ONE, "apbpcpdp");
+    change(r, MOLT_ONE_FOR_ONE, "epcpfpap");
     expect(r, "~spec ~c ~a -d ~d -b ~b +e +f");
     molt_supervise_stop(&r->s, 0);
     expect(r, "-a -f -c -e end0");
@@ -823,12 +823,12 @@ static void upgrade_stops_removed_children_and_starts_added_ones(void **state)
 static void upgrade_changes_policy_strategy_and_intensity_from_now_on(void **state)
 {
     (void)state;
-    struct rig *r = up(MOLT_STRATEGY_ONE_FOR_ONE, "apbp");
+    struct rig *r = up(MOLT_ONE_FOR_ONE, "apbp");
     for (int i = 0; i < 2; i++) {
         die(r, "a", MOLT_EIO);
         expect(r, "a? a* +a");
     }
-    make(r, 1, MOLT_STRATEGY_ONE_FOR_ALL, "atbp");
+    make(r, 1, MOLT_ONE_FOR_ALL, "atbp");
     r->spec[1].intensity = 2;
     molt_supervise_change(&r->s, &r->spec[1]);
     expect(r, "~spec ~a ~b");
@@ -841,20 +841,20 @@ static void upgrade_changes_policy_strategy_and_intensity_from_now_on(void **sta
 static void upgrade_does_not_bring_back_what_ended_for_good(void **state)
 {
     (void)state;
-    struct rig *r = up(MOLT_STRATEGY_ONE_FOR_ONE, "axbpcpdt");
+    struct rig *r = up(MOLT_ONE_FOR_ONE, "axbpcpdt");
     die(r, "a", 0);
     die(r, "d", 0);
     ask(r, MOLT_SUPERVISE_TERMINATE, "c");
     ask(r, MOLT_SUPERVISE_DELETE, "c");
     expect(r, "-c =0 =0");
-    change(r, MOLT_STRATEGY_ONE_FOR_ONE, "axbpcpdt");
+    change(r, MOLT_ONE_FOR_ONE, "axbpcpdt");
     expect(r, "~spec ~a ~b ~c ~d");
 }
 
 static void upgrade_keeps_children_that_requests_added(void **state)
 {
     (void)state;
-    struct rig *r = up(MOLT_STRATEGY_ONE_FOR_ONE, "apbp");
+    struct rig *r = up(MOLT_ONE_FOR_ONE, "apbp");
     add(r, "z", MOLT_PERMANENT);
     expect(r, "+z =0");
     r->child[0][CHILDREN - 1] = (struct molt_supervised){.id = "n"};
@@ -872,10 +872,10 @@ static void upgrade_keeps_children_that_requests_added(void **state)
 static void added_child_that_cannot_start_after_an_upgrade_ends_nobody(void **state)
 {
     (void)state;
-    struct rig *r = up(MOLT_STRATEGY_ONE_FOR_ALL, "apbp");
+    struct rig *r = up(MOLT_ONE_FOR_ALL, "apbp");
     r->fails = "c";
     r->n_fails = 1;
-    change(r, MOLT_STRATEGY_ONE_FOR_ALL, "apbpcpdp");
+    change(r, MOLT_ONE_FOR_ALL, "apbpcpdp");
     expect(r, "~spec ~a ~b +c c# +d");
     ask(r, MOLT_SUPERVISE_RESTART, "c");
     expect(r, "+c =0");
@@ -884,8 +884,8 @@ static void added_child_that_cannot_start_after_an_upgrade_ends_nobody(void **st
 static void exit_that_waits_is_not_lost_by_an_upgrade(void **state)
 {
     (void)state;
-    struct rig *r = up(MOLT_STRATEGY_ONE_FOR_ONE, "apbp");
-    change(r, MOLT_STRATEGY_ONE_FOR_ONE, "apbp");
+    struct rig *r = up(MOLT_ONE_FOR_ONE, "apbp");
+    change(r, MOLT_ONE_FOR_ONE, "apbp");
     die(r, "a", MOLT_EIO);
     expect(r, "~spec ~a ~b a? a* +a");
 }
@@ -893,8 +893,8 @@ static void exit_that_waits_is_not_lost_by_an_upgrade(void **state)
 static void change_to_and_from_simple_is_refused(void **state)
 {
     (void)state;
-    struct rig *r = up(MOLT_STRATEGY_ONE_FOR_ONE, "apbp");
-    make(r, 1, MOLT_STRATEGY_SIMPLE, "tp");
+    struct rig *r = up(MOLT_ONE_FOR_ONE, "apbp");
+    make(r, 1, MOLT_SIMPLE_ONE_FOR_ONE, "tp");
     assert_int_equal(molt_supervise_check_change(&r->spec[0], &r->spec[1], NULL), MOLT_EREFUSED);
     molt_supervise_change(&r->s, &r->spec[1]);
     expect(r, "~spec");
@@ -905,13 +905,13 @@ static void change_to_and_from_simple_is_refused(void **state)
 static void new_template_holds_for_children_that_run(void **state)
 {
     (void)state;
-    struct rig *r = up(MOLT_STRATEGY_SIMPLE, "tp");
+    struct rig *r = up(MOLT_SIMPLE_ONE_FOR_ONE, "tp");
     add(r, "a", MOLT_PERMANENT);
     add(r, "b", MOLT_PERMANENT);
     expect(r, "+a =0 +b =0");
     struct molt_supervised template = {.policy = {.restart = MOLT_TEMPORARY}};
     struct molt_supervise_spec *spec = &r->spec[1];
-    *spec = (struct molt_supervise_spec){.strategy = MOLT_STRATEGY_SIMPLE,
+    *spec = (struct molt_supervise_spec){.strategy = MOLT_SIMPLE_ONE_FOR_ONE,
                                          .period_ms = 5000,
                                          .restarts_ms = r->times[1]};
     molt_list_init(&spec->children);
@@ -936,29 +936,29 @@ static void unsound_specifications_are_refused_with_the_reason(void **state)
 {
     (void)state;
     static struct rig r;
-    make(&r, 0, MOLT_STRATEGY_ONE_FOR_ONE, "apbpap");
+    make(&r, 0, MOLT_ONE_FOR_ONE, "apbpap");
     refuses(&r, "two children have the id 'a'");
-    make(&r, 0, MOLT_STRATEGY_ONE_FOR_ONE, "apbp");
+    make(&r, 0, MOLT_ONE_FOR_ONE, "apbp");
     r.child[0][1].id[0] = '\0';
     refuses(&r, "no id");
-    make(&r, 0, MOLT_STRATEGY_ONE_FOR_ONE, "ap")->period_ms = 0;
+    make(&r, 0, MOLT_ONE_FOR_ONE, "ap")->period_ms = 0;
     refuses(&r, "period");
-    make(&r, 0, MOLT_STRATEGY_ONE_FOR_ONE, "ap")->restarts_ms = NULL;
+    make(&r, 0, MOLT_ONE_FOR_ONE, "ap")->restarts_ms = NULL;
     refuses(&r, "room");
-    make(&r, 0, MOLT_STRATEGY_ONE_FOR_ONE, "ap")->strategy = 9;
+    make(&r, 0, MOLT_ONE_FOR_ONE, "ap")->strategy = 9;
     refuses(&r, "strategy");
-    make(&r, 0, MOLT_STRATEGY_ONE_FOR_ONE, "ap");
+    make(&r, 0, MOLT_ONE_FOR_ONE, "ap");
     r.child[0][0].policy.shutdown_ms = -3;
     refuses(&r, "shutdown");
-    make(&r, 0, MOLT_STRATEGY_ONE_FOR_ONE, "at");
+    make(&r, 0, MOLT_ONE_FOR_ONE, "at");
     r.child[0][0].policy.is_significant = true;
     refuses(&r, "without auto-shutdown");
-    make(&r, 0, MOLT_STRATEGY_ONE_FOR_ONE, "ap")->auto_shutdown = MOLT_AUTO_ANY;
+    make(&r, 0, MOLT_ONE_FOR_ONE, "ap")->auto_shutdown = MOLT_AUTO_ANY;
     r.child[0][0].policy.is_significant = true;
     refuses(&r, "significant and permanent");
-    make(&r, 0, MOLT_STRATEGY_SIMPLE, "apbp");
+    make(&r, 0, MOLT_SIMPLE_ONE_FOR_ONE, "apbp");
     refuses(&r, "exactly one");
-    make(&r, 0, MOLT_STRATEGY_SIMPLE, "");
+    make(&r, 0, MOLT_SIMPLE_ONE_FOR_ONE, "");
     refuses(&r, "exactly one");
 }
 

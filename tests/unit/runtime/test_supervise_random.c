@@ -175,7 +175,7 @@ static struct molt_supervised *new_child(struct sim *m, const char *id,
 static struct molt_supervise_spec *new_spec(struct sim *m, bool is_simple)
 {
     struct molt_supervise_spec *spec = keep(m, sizeof(*spec));
-    spec->strategy = is_simple ? MOLT_STRATEGY_SIMPLE : dice(m, 3);
+    spec->strategy = is_simple ? MOLT_SIMPLE_ONE_FOR_ONE : dice(m, 3);
     spec->auto_shutdown = dice(m, 3) ? MOLT_AUTO_NEVER : 1 + dice(m, 2);
     spec->intensity = dice(m, 6);
     spec->period_ms = 20 + dice(m, 200);
@@ -195,7 +195,7 @@ static struct molt_supervise_spec *new_spec(struct sim *m, bool is_simple)
 
 static bool is_simple(const struct sup *s)
 {
-    return s->spec->strategy == MOLT_STRATEGY_SIMPLE;
+    return s->spec->strategy == MOLT_SIMPLE_ONE_FOR_ONE;
 }
 
 static void note_policies(struct sup *s, struct molt_supervise_spec *spec)
@@ -370,10 +370,9 @@ static void check_start(struct sim *m, struct sup *s, struct molt_supervised *c)
     if (!s->restarting[0])
         return;
     size_t subject = place_of(s, s->restarting), at = 0;
-    bool is_all = s->spec->strategy == MOLT_STRATEGY_ONE_FOR_ALL;
+    bool is_all = s->spec->strategy == MOLT_ONE_FOR_ALL;
     for (struct molt_supervised *d = NULL; (d = molt_supervise_each(&s->core, d)); at++) {
-        bool must_be_down =
-            is_all || (s->spec->strategy == MOLT_STRATEGY_REST_FOR_ONE && at > subject);
+        bool must_be_down = is_all || (s->spec->strategy == MOLT_REST_FOR_ONE && at > subject);
         if (must_be_down && is_live(s, d->id))
             broken(m, "%s is started while %s still lives", c->id, d->id);
     }
@@ -390,9 +389,9 @@ static void check_stop(struct sim *m, struct sup *s, struct molt_supervised *c)
     bool is_end = molt_supervise_is_ending(&s->core);
     size_t here = place_of(s, c->id), subject = place_of(s, s->restarting), at = 0;
     if (s->restarting[0] && !is_end) {
-        if (s->spec->strategy == MOLT_STRATEGY_ONE_FOR_ONE)
+        if (s->spec->strategy == MOLT_ONE_FOR_ONE)
             broken(m, "%s is stopped for the restart of %s", c->id, s->restarting);
-        if (s->spec->strategy == MOLT_STRATEGY_REST_FOR_ONE && here < subject)
+        if (s->spec->strategy == MOLT_REST_FOR_ONE && here < subject)
             broken(m, "%s, in front of %s, is stopped", c->id, s->restarting);
     }
     if (!is_end && !s->restarting[0])
@@ -453,8 +452,8 @@ static void check_restart(struct sim *m, struct sup *s, struct molt_supervised *
     strcpy(s->restarting, c->id);
     size_t subject = place_of(s, c->id), at = 0;
     for (struct molt_supervised *d = NULL; (d = molt_supervise_each(&s->core, d)); at++)
-        if (d == c || s->spec->strategy == MOLT_STRATEGY_ONE_FOR_ALL ||
-            (s->spec->strategy == MOLT_STRATEGY_REST_FOR_ONE && at > subject))
+        if (d == c || s->spec->strategy == MOLT_ONE_FOR_ALL ||
+            (s->spec->strategy == MOLT_REST_FOR_ONE && at > subject))
             track(s, d->id)->may_start = true;
 }
 

@@ -170,17 +170,43 @@ static int bad_arg(void **ret)
     return 0;
 }
 
-static void a_child_whose_init_fails_counts_as_restarts(void **state)
+static void a_child_whose_first_init_fails_ends_the_tree(void **state)
 {
     struct fake *f = *state;
     child(0, "first", "one", MOLT_PERMANENT);
-    module.supervisors[0].child[0].arg = bad_arg;
+    child(1, "second", "one", MOLT_PERMANENT);
+    child(2, "third", "one", MOLT_PERMANENT);
+    module.supervisors[0].child[1].arg = bad_arg;
     module.servers[0].init_type = &end_type;
     start(f);
     await_exit(f);
+    assert_int_equal(f->root_reason, MOLT_EREFUSED);
+    assert_int_equal(fake_get(STARTED), 2); /* the third never began */
+    assert_int_equal(fake_get(ENDED), 1);
+}
+
+static _Atomic(int) n_good_args;
+
+static int once_good_arg(void **ret)
+{
+    if (n_good_args-- > 0)
+        return 0;
+    return bad_arg(ret);
+}
+
+static void a_restart_that_fails_is_tried_again_and_counts(void **state)
+{
+    struct fake *f = *state;
+    child(0, "first", "one", MOLT_PERMANENT);
+    n_good_args = 1;
+    module.supervisors[0].child[0].arg = once_good_arg;
+    module.servers[0].init_type = &end_type;
+    start(f);
+    end_child("first", MOLT_EIO);
+    await_exit(f);
     assert_int_equal(f->root_reason, MOLT_ELIMIT);
     assert_int_equal(fake_get(STARTED), 4);
-    assert_int_equal(fake_get(ENDED), 0);
+    assert_int_equal(fake_get(ENDED), 1);
 }
 
 static void children_end_last_to_first(void **state)
@@ -236,7 +262,8 @@ int main(void)
         TEST(a_transient_child_may_end_normally),
         TEST(a_temporary_child_is_never_restarted),
         TEST(too_many_restarts_end_the_root),
-        TEST(a_child_whose_init_fails_counts_as_restarts),
+        TEST(a_child_whose_first_init_fails_ends_the_tree),
+        TEST(a_restart_that_fails_is_tried_again_and_counts),
         TEST(children_end_last_to_first),
         TEST(an_unknown_root_is_named),
         TEST(a_new_specification_starts_its_new_children),
