@@ -428,7 +428,7 @@ static enum outcome run_init(struct molt_worker *w, struct molt_process *p,
         cb->kind = MOLT_CALLBACK_NONE;
     enum outcome outcome = run(w, p, world, ref);
     bool is_up = outcome == DONE && phase_of(p) == MOLT_PHASE_ALIVE;
-    if (is_up && p->supervisor && molt_supervisor_tell_started(p) < 0) {
+    if (is_up && molt_supervisor_tell_started(p) < 0) {
         p->end_reason = MOLT_ENOMEM;
         set_phase(p, MOLT_PHASE_ENDING);
         atomic_fetch_or(&p->status, MOLT_DO_TERMINATE);

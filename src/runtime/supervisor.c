@@ -49,8 +49,18 @@ static void free_child(struct molt_supervised *node)
 
 /* ---- telling others ------------------------------------------------------------ */
 
+/* Of native processes there are only supervisors, and all that they start are
+ * their children. If the parent ends meanwhile, it can't be told. */
+static bool has_supervisor(const struct molt_process *p)
+{
+    const struct molt_process *parent = p->parent ? molt_process_find(p->rt, p->parent) : NULL;
+    return parent && parent->server_id < 0;
+}
+
 int molt_supervisor_tell_started(struct molt_process *p)
 {
+    if (!has_supervisor(p))
+        return 0;
     struct molt_runner *runner = molt_runner_here();
     struct molt_block *m =
         molt_message_new_notice(p->rt->heap, &runner->cache, MOLT_MESSAGE_CHILD_STARTED);
@@ -58,8 +68,8 @@ int molt_supervisor_tell_started(struct molt_process *p)
         return MOLT_ENOMEM;
     struct molt_exit_notice *notice = molt_block_payload(m);
     notice->pid = molt_process_pid(p);
-    if (molt_process_post(p->rt, p->supervisor, m, MOLT_MESSAGE_CHILD_STARTED,
-                          (struct molt_from){0}) < 0)
+    if (molt_process_post(p->rt, p->parent, m, MOLT_MESSAGE_CHILD_STARTED, (struct molt_from){0}) <
+        0)
         molt_message_drop(p->rt->heap, &runner->cache, m);
     return 0;
 }
@@ -67,7 +77,7 @@ int molt_supervisor_tell_started(struct molt_process *p)
 static void tell_ready(struct molt_process *p)
 {
     struct supervisor *s = p->native_state;
-    if (p->supervisor && molt_supervisor_tell_started(p) < 0)
+    if (molt_supervisor_tell_started(p) < 0)
         molt_supervise_stop(&s->core, MOLT_ENOMEM);
     /* Release: pairs with molt_runtime_start(). */
     if (atomic_load(&p->rt->root) == molt_process_pid(p))

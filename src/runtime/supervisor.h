@@ -25,7 +25,7 @@ int molt_supervisor_start(struct molt_runtime *rt, const struct molt_world *worl
                           const char *table, const char *name, molt_pid parent, molt_pid supervisor,
                           molt_pid *ret_pid);
 
-/* The init of @p, a child, returned 0. MOLT_ENOMEM: its supervisor can't be told. */
+/* The init of @p returned 0: tell its supervisor, if it has one. MOLT_ENOMEM. */
 int molt_supervisor_tell_started(struct molt_process *p);
 
 /* The end of a supervisor that was killed takes its children with it. Frees what
