@@ -37,7 +37,8 @@ static struct {
     void *alt_stack;
 } crash = {.fd = -1, .probe = {-1, -1}};
 
-static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+/* SIGTRAP is what __builtin_trap() raises on some CPUs. */
+static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT};
 #define N_SIGNALS (sizeof(signals) / sizeof(signals[0]))
 
 /* ---- a writer that needs nothing ---------------------------------------- */

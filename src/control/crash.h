@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The molt authors */
 /*
- * The last words of a host: when it gets SIGSEGV, SIGBUS, SIGFPE, SIGILL or
- * SIGABRT, its frames go to the agent as one MOLT_FRAME_CRASH and to standard
- * error as one line, then the signal takes its default action (a core file, if
- * the system makes one).
+ * The last words of a host: when it gets SIGSEGV, SIGBUS, SIGFPE, SIGILL,
+ * SIGTRAP or SIGABRT, its frames go to the agent as one MOLT_FRAME_CRASH and to
+ * standard error as one line, then the signal takes its default action (a core
+ * file, if the system makes one).
  *
  * Everything in the handler is async-signal-safe: no allocation, no lock, no
  * stdio; reads of addresses that may be bad go through the kernel.

@@ -16,6 +16,8 @@ const char *molt_crash_signal_name(int signal)
         return "SIGFPE";
     case SIGILL:
         return "SIGILL";
+    case SIGTRAP:
+        return "SIGTRAP";
     case SIGABRT:
         return "SIGABRT";
     case SIGKILL:

@@ -12,7 +12,8 @@
 #include "port/preempt.h"
 #include "port/walk.h"
 
-static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
+/* SIGTRAP is what a trap instruction of the compiler raises on some CPUs. */
+static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
 #define N_SIGNALS (sizeof(signals) / sizeof(*signals))
 
 /* Handlers belong to the OS process and have no user pointer. */
@@ -36,7 +37,7 @@ static enum molt_fault_kind kind_of(const struct molt_fault *f, const void *cont
 {
     if (f->signal == SIGFPE)
         return MOLT_FAULT_ARITHMETIC;
-    if (f->signal == SIGILL)
+    if (f->signal == SIGILL || f->signal == SIGTRAP)
         return MOLT_FAULT_INSTRUCTION;
     if (molt_interrupted_is_fetch(context))
         return MOLT_FAULT_JUMP;
@@ -52,17 +53,11 @@ static bool is_of_hardware(const siginfo_t *info)
            (info->si_code == BUS_MCEERR_AO || info->si_code == BUS_MCEERR_AR);
 }
 
-/* The first frame is where a call led to: the caller's registers are as at the
- * call, but for the return address on the stack (psABI 3.2.2). */
+/* The first frame is where a call led to. */
 static bool step_over_jump(struct molt_walk *w)
 {
-    uintptr_t *sp = &w->at.regs[MOLT_UNWIND_SP];
     molt_walk_keep(w, w->at.pc);
-    if (!molt_unwind_read(&w->at, *sp, &w->at.pc))
-        return false;
-    *sp += sizeof(*sp);
-    w->at.is_return = true;
-    return true;
+    return molt_unwind_leave_call(&w->at);
 }
 
 static bool step_over_leaf(struct molt_walk *w)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The molt authors */
 /*
- * Crash containment: a synchronous fault (SIGSEGV, SIGBUS, SIGFPE, SIGILL) in
+ * Crash containment: a synchronous fault (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP) in
  * module code ends the flow that it happens in, not the OS process
  * (docs/design/preemption.md).
  *
@@ -37,7 +37,7 @@ enum molt_fault_kind {
     MOLT_FAULT_STACK,       /* stack overflow: the address is in the flow's guard */
     MOLT_FAULT_JUMP,        /* a call to where no code is; pcs[0] is that address */
     MOLT_FAULT_ARITHMETIC,  /* SIGFPE */
-    MOLT_FAULT_INSTRUCTION, /* SIGILL, also __builtin_trap() */
+    MOLT_FAULT_INSTRUCTION, /* SIGILL, SIGTRAP, also __builtin_trap() */
 };
 
 struct molt_fault {

@@ -401,19 +401,22 @@ static bool cfa_of(const struct molt_unwind *u, const struct row *row, uintptr_t
 }
 
 /* The caller's sp is the CFA (psABI 3.6), unless a rule says otherwise, which
- * no compiler's does. The return address lies below it and so does everything
- * that the frame has, hence frames can only go upwards. A register that isn't
- * known ends the walk only where it is needed. */
+ * no compiler's does. Everything that the frame has lies below it, hence frames
+ * can only go upwards. A leaf that saved nothing has no frame and its return
+ * address in a register, on CPUs that put it there. A register that isn't known
+ * ends the walk only where it is needed. */
 static bool apply_row(struct molt_unwind *u, const struct row *row)
 {
     struct molt_unwind next = *u;
-    uintptr_t cfa;
-    if (!cfa_of(u, row, &cfa) || cfa <= u->regs[MOLT_UNWIND_SP] || cfa > u->high)
+    uintptr_t cfa, sp = u->regs[MOLT_UNWIND_SP];
+    bool is_leaf =
+        MOLT_UNWIND_IS_RA_REGISTER && !u->is_return && row->regs[MOLT_UNWIND_RA].kind == SAME;
+    if (!cfa_of(u, row, &cfa) || cfa < sp || (cfa == sp && !is_leaf) || cfa > u->high)
         return false;
     next.known = 0;
     for (uint64_t i = 0; i < MOLT_UNWIND_REGS; i++)
         next.known |= (uint64_t)apply(u, row, i, cfa, &next.regs[i]) << i;
-    if (row->regs[MOLT_UNWIND_RA].kind == SAME || !is_known(&next, MOLT_UNWIND_RA))
+    if ((row->regs[MOLT_UNWIND_RA].kind == SAME && !is_leaf) || !is_known(&next, MOLT_UNWIND_RA))
         return false; /* the outermost frame */
     next.regs[MOLT_UNWIND_SP] = cfa;
     next.known |= UINT64_C(1) << MOLT_UNWIND_SP;
@@ -440,6 +443,10 @@ bool molt_unwind_step(struct molt_unwind *u)
     m.initial = m.row;
     m.location = fde.from;
     if (!execute(&m, (struct molt_bytes){fde.program, fde.program_end, false}, pc))
+        return false;
+    if (!u->is_return && m.row.cfa.kind == REGISTER &&
+        !molt_unwind_is_settled(pc, fde.from, fde.to, (uint64_t)m.row.cfa.operand,
+                                m.row.cfa_offset))
         return false;
     return apply_row(u, &m.row);
 }

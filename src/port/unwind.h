@@ -8,8 +8,8 @@
  * upwards, and whatever isn't understood ends the walk. So it can't fault, not
  * even on a smashed stack, takes no lock and allocates nothing. It reads the
  * call frame information in .eh_frame (DWARF 5, 6.4; LSB 5.0 core, 10.6), which
- * compilers make for x86-64 unless told not to, and which is right at every
- * instruction, prologues and epilogues included.
+ * compilers make unless told not to, and which is right at every instruction,
+ * prologues and epilogues included, or is known not to be.
  *
  * Signal frames and frames without information end a walk: module code that
  * was called by a signal handler, or compiled with
@@ -41,6 +41,15 @@ void molt_unwind_init(struct molt_unwind *u, const void *ucontext, uintptr_t low
 
 /* Go on to the caller. False: the walk can't go on; *@u is as it was. */
 bool molt_unwind_step(struct molt_unwind *u);
+
+/* Go on from where a call led to, of which no instruction ran, to that call. */
+bool molt_unwind_leave_call(struct molt_unwind *u);
+
+/* For a frame that was interrupted at @pc in the function [@from, @to): is what
+ * frame information says right there? It says that the CFA is @cfa_offset behind
+ * register @cfa_reg. */
+bool molt_unwind_is_settled(uintptr_t pc, uintptr_t from, uintptr_t to, uint64_t cfa_reg,
+                            int64_t cfa_offset);
 
 /* A word of the stack. False: outside of the bounds, or not aligned. */
 bool molt_unwind_read(const struct molt_unwind *u, uintptr_t at, uintptr_t *ret);

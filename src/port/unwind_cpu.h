@@ -12,10 +12,12 @@
 #define MOLT_UNWIND_REGS 17
 #define MOLT_UNWIND_SP 7
 #define MOLT_UNWIND_RA 16 /* a column, not a register */
+#define MOLT_UNWIND_IS_RA_REGISTER 0
 #else
 #define MOLT_UNWIND_REGS 32
 #define MOLT_UNWIND_SP 31
 #define MOLT_UNWIND_RA 30
+#define MOLT_UNWIND_IS_RA_REGISTER 1
 #endif
 
 #endif

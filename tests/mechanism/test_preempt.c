@@ -16,6 +16,7 @@
 #include "support/flow_worker.h"
 
 #include "base/clock.h"
+#include "cpu.h"
 #include "modules/preempt.h"
 #include "port/sanitize.h"
 #include "port/walk.h"
@@ -125,36 +126,6 @@ static void monitor_stop(struct monitor *m)
 
 /* ---- what others do meanwhile ------------------------------------------------------- */
 
-/* Everything that a callee may change, changed. */
-static void spoil_registers(void)
-{
-    static const unsigned char junk[64] = {0x5a, 0xa5, 0x3c};
-    if (__builtin_cpu_supports("avx512f"))
-        __asm__ volatile(".irp r,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,"
-                         "25,26,27,28,29,30,31\n\tvmovdqu64 (%0), %%zmm\\r\n\t.endr\n\t"
-                         ".irp r,1,2,3,4,5,6,7\n\tkmovw (%0), %%k\\r\n\t.endr\n\tvzeroupper"
-                         :
-                         : "r"(junk)
-                         : "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
-                           "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
-    else if (__builtin_cpu_supports("avx2"))
-        __asm__ volatile(".irp r,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n\t"
-                         "vmovdqu (%0), %%ymm\\r\n\t.endr\n\tvzeroupper"
-                         :
-                         : "r"(junk)
-                         : "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
-                           "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
-    __asm__ volatile("fninit\n\tfldpi\n\tfldpi\n\tfldl2e\n\tfninit" : : : "memory");
-    __asm__ volatile("xorl %%eax, %%eax\n\tmovl $-1, %%ecx\n\tmovl $-2, %%edx\n\t"
-                     "movl $-3, %%esi\n\tmovl $-4, %%edi\n\tmovl $-5, %%r8d\n\tmovl $-6, %%r9d\n\t"
-                     "movl $-7, %%r10d\n\tmovl $-8, %%r11d"
-                     :
-                     :
-                     : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "cc");
-    volatile double x = 1.0, y = 3.0;
-    x = x / y; /* inexact: sticky flags */
-}
-
 /* An allocator's lock that the flow held would never be released. */
 static void allocate(void)
 {
@@ -168,15 +139,13 @@ static void allocate(void)
 static void on_yield(struct flow_worker *w)
 {
     struct molt_float_control now;
-    uint64_t flags;
     molt_float_control_get(&now);
-    __asm__ volatile("pushfq\n\tpopq %0" : "=r"(flags));
     env.n_bad_control += memcmp(&now, &env.control, sizeof now) != 0;
-    env.n_bad_flags += (flags & 0x400) != 0;
+    env.n_bad_flags += cpu_flags() != 0;
     env.n_in_qsort += *env.is_in_qsort != 0;
     env.n_yields++;
     assert_true(flow_worker_is_text(w, w->frames.pcs[0]));
-    spoil_registers();
+    cpu_spoil_registers();
     allocate();
 }
 
@@ -332,6 +301,7 @@ static void a_scan_of_the_suspended_stack_finds_all_registers(void **state)
     (void)state;
     struct flow_worker w;
     struct monitor monitor;
+    int n_early = 0;
     open_worker(&w, env.module);
     if (!w.has_preemption) {
         flow_worker_close(&w);
@@ -345,11 +315,14 @@ static void a_scan_of_the_suspended_stack_finds_all_registers(void **state)
         flow_worker_run(&w, (molt_flow_fn *)dlsym(env.module, "preempt_hold"),
                         (const void *)~held.first, (const void *)&held.stop, NULL);
         assert_int_equal(w.result, held.first);
-        if (held.n_found == 0x01) /* between the first instructions */
+        if (held.n_found <= 0x01) { /* between the first instructions */
+            n_early++;
             continue;
+        }
         assert_int_equal(held.n_found, (1u << N_HELD) - 1);
     }
     monitor_stop(&monitor);
+    assert_true(n_early < 25);
     flow_worker_close(&w);
 }
 
@@ -360,6 +333,7 @@ static void a_scan_of_the_suspended_stack_finds_all_registers(void **state)
 #define STEP_PCS 64
 #define FLAG_TRAP 0x100
 
+#ifdef __x86_64__
 /* The calls that the processor made, noted while it runs step by step, against
  * what a walk says at each instruction. */
 static struct {
@@ -502,6 +476,14 @@ static void a_walk_is_right_at_every_instruction(void **state)
     sigaction(SIGTRAP, &before, NULL);
     flow_worker_close(&w);
 }
+#else
+static void a_walk_is_right_at_every_instruction(void **state)
+{
+    (void)state;
+    print_message("skipped: %s: this CPU lets nobody step through his own code\n", __func__);
+    skip();
+}
+#endif
 
 /* ---- activity -------------------------------------------------------------------------------- */
 
@@ -583,8 +565,7 @@ int main(int argc, char **argv)
     const char *needs = strstr(env.flags, "avx512") ? "avx512f"
                         : strstr(env.flags, "avx2") ? "avx2"
                                                     : "";
-    if ((strcmp(needs, "avx512f") == 0 && !__builtin_cpu_supports("avx512f")) ||
-        (strcmp(needs, "avx2") == 0 && !__builtin_cpu_supports("avx2"))) {
+    if (*needs && !cpu_has(needs)) {
         printf("skipped: this CPU has no %s\n", needs);
         return 77;
     }

@@ -14,6 +14,8 @@
 
 #include <cmocka.h>
 
+#include "port/module_flags.h"
+
 static const char export_map[] = "{ global: molt$*; local: *; };\n";
 
 void compile_init(struct compile *c, const char *cc, const char *cflags)
@@ -97,11 +99,15 @@ static int root_len(void)
 
 void compile_object(struct compile *c, const char *source, const char *object)
 {
-    const char *own = strcmp(c->cc, "clang") == 0 ? "" : "-fno-semantic-interposition -fno-ipa-icf";
+    bool is_clang = strcmp(c->cc, "clang") == 0;
+    const char *own = is_clang ? "" : "-fno-semantic-interposition -fno-ipa-icf";
+    char cpu[256] = "";
+    for (const char *const *flag = molt_port_module_flags(is_clang); *flag; flag++)
+        snprintf(cpu + strlen(cpu), sizeof cpu - strlen(cpu), "%s ", *flag);
     compile_run(c,
-                "%s -std=gnu17 -fPIC %s -fno-plt -g -ftls-model=global-dynamic "
-                "-fstack-clash-protection -fno-common -I. -I%.*s/include %s -c %s -o %s",
-                c->cc, own, root_len(), __FILE__, c->cflags, source, object);
+                "%s -std=gnu17 -fPIC %s -fno-plt -g -ftls-model=global-dynamic %s-fno-common -I. "
+                "-I%.*s/include %s -c %s -o %s",
+                c->cc, own, cpu, root_len(), __FILE__, c->cflags, source, object);
 }
 
 void compile_link(struct compile *c, const char *objects, const char *output)

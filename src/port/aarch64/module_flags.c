@@ -7,6 +7,10 @@
  *
  * No branch protection: a signed return address (PAC) isn't found by the scan
  * for words that lead into old code, which compares addresses as they are.
+ *
+ * No shrink-wrapping by clang: its frame information (before version 15) is
+ * right at calls only, and molt_unwind_is_settled() knows where a frame is taken
+ * down if that is at the end of the function.
  */
 #include "port/module_flags.h"
 
@@ -14,7 +18,8 @@
 
 const char *const *molt_port_module_flags(bool is_clang)
 {
-    static const char *const clang[] = {"-mno-outline-atomics", "-mbranch-protection=none", NULL};
+    static const char *const clang[] = {"-mno-outline-atomics", "-mbranch-protection=none",
+                                        "-mllvm", "-enable-shrink-wrap=false", NULL};
     static const char *const gcc[] = {"-mno-outline-atomics", "-mbranch-protection=none",
                                       "-fstack-clash-protection", NULL};
     /* clang 14 has no stack clash protection for this CPU, and says so. */

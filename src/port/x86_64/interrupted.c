@@ -177,3 +177,22 @@ void molt_unwind_init(struct molt_unwind *u, const void *ucontext, uintptr_t low
     u->pc = (uintptr_t)regs[REG_RIP];
     u->is_return = false;
 }
+
+/* It pushed the return address (psABI 3.2.2). */
+bool molt_unwind_leave_call(struct molt_unwind *u)
+{
+    uintptr_t *sp = &u->regs[MOLT_UNWIND_SP];
+    if (!molt_unwind_read(u, *sp, &u->pc))
+        return false;
+    *sp += sizeof(*sp);
+    u->is_return = true;
+    return true;
+}
+
+/* gcc and clang describe every instruction here. */
+bool molt_unwind_is_settled(uintptr_t pc, uintptr_t from, uintptr_t to, uint64_t cfa_reg,
+                            int64_t cfa_offset)
+{
+    (void)pc, (void)from, (void)to, (void)cfa_reg, (void)cfa_offset;
+    return true;
+}

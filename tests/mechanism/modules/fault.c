@@ -11,16 +11,21 @@
 
 static volatile int zero;
 static void *volatile nothing;
-static const char words[] = "data isn't code";
+static char words[] = "data isn't code"; /* not const: constants may lie beside code */
 
+/* Another rounding, blocked signals, and what else the CPU has. */
 static void leave_a_mess(void)
 {
-    unsigned mxcsr;
     sigset_t all;
+#ifdef __x86_64__
+    unsigned mxcsr;
     __asm__ volatile("stmxcsr %0" : "=m"(mxcsr));
     mxcsr |= 0x6000;
     uint16_t cw = 0x0c3f;
     __asm__ volatile("ldmxcsr %0\n\tfldcw %1\n\tfldpi\n\tfldpi" : : "m"(mxcsr), "m"(cw));
+#else
+    __asm__ volatile("msr fpcr, %0" : : "r"(UINT64_C(0xc00000)));
+#endif
     sigfillset(&all);
     sigdelset(&all, SIGSEGV);
     pthread_sigmask(SIG_SETMASK, &all, NULL);
@@ -32,12 +37,18 @@ static int null_read(void *arg)
     return *(volatile int *)nothing;
 }
 
+#ifdef __x86_64__
+#define SIGNAL_OF_TRAP SIGILL
+
 static int divide(void *arg)
 {
     (void)arg;
     volatile int one = 1;
     return one / zero;
 }
+#else
+#define SIGNAL_OF_TRAP SIGTRAP /* and a division by zero is 0 */
+#endif
 
 static int trap(void *arg)
 {
@@ -71,7 +82,9 @@ static int recurse(void *arg)
     return deeper(&zero);
 }
 
-/* Frames that are larger than the guard page. */
+/* Frames that are larger than the guard page: needs stack clash protection. */
+#if defined(__x86_64__) || !defined(__clang__)
+#define HAS_WIDE_FRAMES
 static __attribute__((noinline)) int wider(volatile char *up)
 {
     volatile char room[100000];
@@ -86,6 +99,7 @@ static int recurse_widely(void *arg)
     (void)arg;
     return wider(&start);
 }
+#endif
 
 static int call_nowhere(void *arg)
 {
@@ -122,18 +136,26 @@ static int backwards(void *arg)
     char *to = nothing;
     size_t n = 8;
     leave_a_mess();
+#ifdef __x86_64__
     __asm__ volatile("std\n\trep stosb" : "+D"(to), "+c"(n) : "a"(0) : "memory");
+#else
+    *(volatile char *)to = (char)n;
+#endif
     return 0;
 }
 
 const struct fault_way fault_ways[] = {
     {"null read", null_read, MOLT_FAULT_ACCESS, SIGSEGV, 1},
+#ifdef __x86_64__
     {"division by zero", divide, MOLT_FAULT_ARITHMETIC, SIGFPE, 1},
-    {"trap", trap, MOLT_FAULT_INSTRUCTION, SIGILL, 1},
+#endif
+    {"trap", trap, MOLT_FAULT_INSTRUCTION, SIGNAL_OF_TRAP, 1},
     {"non-canonical address", non_canonical, MOLT_FAULT_ACCESS, SIGSEGV, 1},
     {"past the end of a file", bus, MOLT_FAULT_ACCESS, SIGBUS, 1},
     {"recursion", recurse, MOLT_FAULT_STACK, SIGSEGV, 1000},
+#ifdef HAS_WIDE_FRAMES
     {"recursion of large frames", recurse_widely, MOLT_FAULT_STACK, SIGSEGV, 3},
+#endif
     {"call of nowhere", call_nowhere, MOLT_FAULT_JUMP, SIGSEGV, 2},
     {"call of data", call_data, MOLT_FAULT_JUMP, SIGSEGV, 2},
     {"direction flag, rounding, mask", backwards, MOLT_FAULT_ACCESS, SIGSEGV, 1},
