@@ -56,7 +56,8 @@ const char *molt_http_body(const struct molt_http *r, size_t *ret_len)
 
 #define HEAD_MAX 512 /* all that put_head() writes but the content type */
 
-static char *put(char *to, const char *text)
+/* In line, so that the lengths of literals are constants. */
+__attribute__((always_inline)) static inline char *put(char *to, const char *text)
 {
     size_t len = strlen(text);
     memcpy(to, text, len);
@@ -145,7 +146,24 @@ static bool is_one_line(const char *text)
 }
 
 /* The fields added so far lie behind the mark: they move up to make room for
- * the status line and our own. */
+ * the status line and our own, which are written behind them first. */
+static void insert_head(struct http_exchange *x, int status, const char *content_type,
+                        size_t type_len, size_t len)
+{
+    struct http_output *out = x->out;
+    char *mark = out->data + out->at + x->mark, *end = out->data + out->len;
+    size_t added = (size_t)(end - mark);
+    if (added == 0) {
+        out->len += (size_t)(put_head(x, mark, status, content_type, len) - mark);
+        return;
+    }
+    char *head = end + HEAD_MAX + type_len;
+    size_t head_len = (size_t)(put_head(x, head, status, content_type, len) - head);
+    memmove(mark + head_len, mark, added);
+    memmove(mark, head, head_len);
+    out->len += head_len;
+}
+
 int molt_http_reply(struct molt_http *r, int status, const char *content_type, const void *data,
                     size_t len)
 {
@@ -161,12 +179,7 @@ int molt_http_reply(struct molt_http *r, int status, const char *content_type, c
     int rc = molt_http_output_reserve(out, 2 * (HEAD_MAX + type_len) + body);
     if (rc < 0)
         return rc;
-    size_t mark = out->at + x->mark, added = out->len - mark;
-    char *head = out->data + out->len + HEAD_MAX + type_len;
-    size_t head_len = (size_t)(put_head(x, head, status, content_type, len) - head);
-    memmove(out->data + mark + head_len, out->data + mark, added);
-    memmove(out->data + mark, head, head_len);
-    out->len += head_len;
+    insert_head(x, status, content_type, type_len, len);
     memcpy(out->data + out->len, "\r\n", 2);
     out->len += 2;
     if (body > 0)
@@ -193,6 +206,8 @@ int molt_http_printf(struct molt_http *r, int status, const char *fmt, ...)
 {
     char text[1024];
     va_list ap, again;
+    if (!strchr(fmt, '%'))
+        return molt_http_reply(r, status, TEXT_TYPE, fmt, strlen(fmt));
     va_start(ap, fmt);
     va_copy(again, ap);
     int rc, len = vsnprintf(text, sizeof(text), fmt, ap);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "port/transfer.h"
 #include "runtime/rt.h"
 #include "runtime/wait.h"
 
@@ -90,12 +91,12 @@ struct transfer {
 
 static ssize_t do_recv(int fd, struct transfer *t)
 {
-    return recv(fd, t->to, t->len, MSG_DONTWAIT);
+    return molt_port_recv(fd, t->to, t->len);
 }
 
 static ssize_t do_send(int fd, struct transfer *t)
 {
-    return send(fd, t->from, t->len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return molt_port_send(fd, t->from, t->len);
 }
 
 static ssize_t do_recvmsg(int fd, struct transfer *t)
