@@ -17,6 +17,7 @@
 #include "runtime/timer.h"
 
 struct molt_block;
+struct molt_type;
 struct molt_worker;
 
 #define MOLT_NAME_MAX 64
@@ -61,6 +62,17 @@ enum molt_wait_kind {
     MOLT_WAIT_RESOLVE,
 };
 
+#define MOLT_MAIL_MARKS 2
+
+/* Up to where the mailbox has no message of a type, see receive.c. */
+struct molt_mail_marks {
+    molt_pid pid; /* whose, and during which callback */
+    unsigned long long at;
+    const struct molt_type *type[MOLT_MAIL_MARKS];
+    struct molt_block *last[MOLT_MAIL_MARKS]; /* NULL: nothing is known */
+    unsigned next;                            /* to be replaced */
+};
+
 /* What a turn of a process came to. */
 enum molt_outcome { MOLT_TURN_DONE, MOLT_TURN_ENDED };
 
@@ -79,6 +91,7 @@ struct molt_activation {
     bool is_completed; /* it goes on because its wait was completed */
     enum molt_wait_kind wait_kind;
     struct molt_timer wait_timer;
+    struct molt_mail_marks marks;
     char whom[MOLT_NAME_MAX]; /* name of the process that was called, or "" */
     molt_pid whom_pid;
     unsigned n_locks;

@@ -96,9 +96,10 @@ static void tell_executor(struct molt_runtime *rt)
 /* Returns the status before. */
 static unsigned leave(struct molt_process *p, unsigned set, unsigned clear)
 {
-    if (p->mail)
-        set |= MOLT_DO_MAIL;
     unsigned old = molt_process_status(p), new;
+    /* A receiver has seen what is in its own list. */
+    if (p->mail && !((old | set) & MOLT_IS_RECEIVING))
+        set |= MOLT_DO_MAIL;
     do {
         new = (old & ~clear) | set;
         if (old & MOLT_IS_CLAIM_WANTED)
@@ -229,6 +230,9 @@ unsigned molt_process_drain(struct molt_process *p, struct molt_block_cache *cac
         n++;
     }
     add_mail(p, n);
+    /* Moved for a callback that waits: it has to look. */
+    if (n > 0 && molt_process_status(p) & MOLT_IS_RECEIVING)
+        atomic_fetch_or(&p->status, MOLT_DO_MAIL);
     return n;
 }
 
@@ -239,6 +243,19 @@ struct molt_block *molt_process_take(struct molt_process *p)
     add_mail(p, -1u);
     root->link.next = NULL;
     return root;
+}
+
+void molt_process_pluck(struct molt_process *p, struct molt_block *before, struct molt_block *root)
+{
+    struct molt_block *after = molt_message_after(root);
+    if (before)
+        before->link.next = root->link.next;
+    else
+        p->mail = after;
+    if (p->mail_last == root)
+        p->mail_last = before;
+    add_mail(p, -1u);
+    root->link.next = NULL;
 }
 
 void molt_process_untake(struct molt_process *p, struct molt_block *root)

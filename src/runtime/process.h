@@ -311,6 +311,8 @@ unsigned molt_process_drain(struct molt_process *p, struct molt_block_cache *cac
 
 /* The first message of the own list, taken out; there is one. */
 struct molt_block *molt_process_take(struct molt_process *p);
+/* Take @root out, which stands behind @before; NULL: in front. */
+void molt_process_pluck(struct molt_process *p, struct molt_block *before, struct molt_block *root);
 /* Put it back in front. */
 void molt_process_untake(struct molt_process *p, struct molt_block *root);
 
