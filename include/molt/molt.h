@@ -149,9 +149,9 @@ int molt_await_typed(const struct molt_request *request, void **ret,
 /* Inside a callback, wait for the first message of type **ret in the mailbox,
  * whatever stands before it, at most @timeout_ms (< 0: for ever); the others
  * stay as they are, in their order. With @is_match (may be NULL) for the first
- * one that it says yes to; it must not block. On success *ret is the caller's to
- * free. Calls can't be received. Process only. MOLT_ETIMEDOUT, MOLT_ELOCKED,
- * MOLT_EKILLED. */
+ * one that it says yes to; it must not block (MOLT_ELOCKED), nor change the
+ * message. On success *ret is the caller's to free. Calls can't be received.
+ * Process only. MOLT_ETIMEDOUT, MOLT_ELOCKED, MOLT_EKILLED. */
 #define molt_receive(ret, timeout_ms) molt_receive_if((ret), NULL, NULL, (timeout_ms))
 #define molt_receive_if(ret, is_match, user, timeout_ms)                                           \
     molt_receive_typed((void **)(ret), MOLT_TAG(**(ret)), (is_match), (user), (timeout_ms))
@@ -159,9 +159,14 @@ int molt_receive_typed(void **ret, const struct molt_type *const *tag,
                        int (*is_match)(const void *msg, void *user), void *user, int timeout_ms);
 
 /* Send @msg (consumed also on failure) to @pid in @ms milliseconds. The timer's
- * number goes to *ret_timer (may be NULL); it is never used twice. */
+ * number goes to *ret_timer (may be NULL); it is never used twice. The message
+ * waits for its time whether the caller lives or not; if @pid has ended by then
+ * it is dropped. Until then an upgrade that changes its layout waits for it.
+ * MOLT_EDEAD (@pid has ended already), MOLT_EINVAL, MOLT_EOWNER, MOLT_ELIMIT
+ * (some 16 million wait). */
 int molt_send_after(unsigned ms, molt_pid pid, void *msg, uint64_t *ret_timer);
-/* 0 if the message will not be sent; MOLT_ENOENT if it was, or never will be. */
+/* 0 if the message will not be sent; MOLT_ENOENT if it was, or never will be. By
+ * anybody. */
 int molt_cancel_timer(uint64_t timer);
 
 /* ---- processes --------------------------------------------------------- */

@@ -36,6 +36,9 @@ void molt_timer_event_run(struct molt_runtime *rt, const struct molt_timer_event
     case MOLT_TIMER_TIMEOUT:
         fire_timeout(rt, event);
         break;
+    case MOLT_TIMER_SEND:
+        molt_send_now(rt, event);
+        break;
     }
 }
 

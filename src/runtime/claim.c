@@ -13,8 +13,7 @@
 #include "runtime/process.h"
 #include "runtime/rt.h"
 
-/* Under quiet_lock. */
-static bool wait_quiet(struct molt_runtime *rt, uint64_t deadline_ns)
+bool molt_runtime_wait_quiet(struct molt_runtime *rt, uint64_t deadline_ns)
 {
     struct timespec until = {.tv_sec = (time_t)(deadline_ns / 1000000000),
                              .tv_nsec = (long)(deadline_ns % 1000000000)};
@@ -76,7 +75,7 @@ bool molt_process_claim_wait(struct molt_process *p, molt_pid pid, uint64_t dead
     pthread_mutex_lock(&rt->quiet_lock);
     bool is_mine = molt_process_pid(p) == pid && claim_or_want(p);
     while (!is_mine && is_in_time && molt_process_pid(p) == pid) {
-        is_in_time = wait_quiet(rt, deadline_ns);
+        is_in_time = molt_runtime_wait_quiet(rt, deadline_ns);
         is_mine = was_handed_over(p);
     }
     if (!is_mine && !give_up(p))
@@ -100,7 +99,7 @@ bool molt_process_watch(struct molt_process *p, bool (*is_over)(struct molt_proc
         is_done = is_over(p, user);
         if (is_done || !is_in_time)
             break;
-        is_in_time = wait_quiet(rt, deadline_ns);
+        is_in_time = molt_runtime_wait_quiet(rt, deadline_ns);
     }
     atomic_fetch_and(&p->status, ~MOLT_IS_WATCHED);
     pthread_mutex_unlock(&rt->quiet_lock);

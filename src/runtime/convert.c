@@ -35,6 +35,7 @@ struct blocker {
     struct molt_process *process; /* NULL: none */
     molt_pid pid;
     const struct molt_type *gone; /* in its mailbox; NULL: it is in a callback */
+    uint64_t timer;               /* its message is of the type `gone`; 0: none */
     char text[256];
 };
 
@@ -188,16 +189,58 @@ int molt_runtime_prepare(struct molt_runtime *rt, const struct molt_conversion *
 
 /* ---- hold ---------------------------------------------------------------------- */
 
+static const struct molt_type *find_gone(const struct molt_conversion *conv,
+                                         const struct molt_block *m)
+{
+    for (const struct molt_block *b = m; b; b = molt_message_next(m, b))
+        for (size_t i = 0; i < conv->n_types; i++)
+            if (conv->gone_types[i] == b->type)
+                return b->type;
+    return NULL;
+}
+
 /* @p is claimed and its inbox drained. */
 static const struct molt_type *find_gone_mail(const struct molt_conversion *conv,
                                               const struct molt_process *p)
 {
-    for (const struct molt_block *m = p->mail; m; m = molt_message_after(m))
-        for (const struct molt_block *b = m; b; b = molt_message_next(m, b))
-            for (size_t i = 0; i < conv->n_types; i++)
-                if (conv->gone_types[i] == b->type)
-                    return b->type;
-    return NULL;
+    const struct molt_type *gone = NULL;
+    for (const struct molt_block *m = p->mail; m && !gone; m = molt_message_after(m))
+        gone = find_gone(conv, m);
+    return gone;
+}
+
+struct gone_timer {
+    const struct molt_conversion *conv;
+    struct blocker *blocker;
+};
+
+static bool check_timer(void *user, const struct molt_timer_event *event)
+{
+    struct gone_timer *gone = user;
+    gone->blocker->gone = find_gone(gone->conv, event->data);
+    if (!gone->blocker->gone)
+        return true;
+    gone->blocker->pid = event->pid;
+    gone->blocker->timer = event->ref;
+    return false;
+}
+
+/* Whether a gone layout waits for its time (molt_send_after()). */
+static void check_timers(struct molt_runtime *rt, const struct molt_conversion *conv,
+                         struct blocker *blocker)
+{
+    struct gone_timer gone = {conv, blocker};
+    molt_sends_each(rt, check_timer, &gone);
+    if (blocker->timer)
+        snprintf(blocker->text, sizeof(blocker->text),
+                 "a message of the old layout of '%s' waits in timer %llu for process %llu",
+                 blocker->gone->name, (unsigned long long)blocker->timer,
+                 (unsigned long long)blocker->pid);
+}
+
+static bool is_set(const struct blocker *blocker)
+{
+    return blocker->process || blocker->timer;
 }
 
 static void set_blocker(struct blocker *blocker, struct molt_process *p, molt_pid pid,
@@ -302,7 +345,10 @@ static int hold_all(struct molt_runtime *rt, const struct molt_conversion *conv,
         if (index < conv->n_servers && hold_one(p, pid, soon, blocker))
             rc = prepare_one(rt, p, conv, index, err);
     }
-    for (unsigned i = 0; rc == 0 && conv->n_types && !blocker->process && i < n; i++) {
+    /* Timers before mailboxes: that is the way of a message. */
+    if (rc == 0 && conv->n_types && !is_set(blocker))
+        check_timers(rt, conv, blocker);
+    for (unsigned i = 0; rc == 0 && conv->n_types && !is_set(blocker) && i < n; i++) {
         struct molt_process *p = molt_process_at(rt, i);
         molt_pid pid = atomic_load(&p->pid);
         if (pid)
@@ -334,9 +380,11 @@ static bool is_over(struct molt_process *p, void *user)
 }
 
 /* Wait until what blocked is over; nothing is held meanwhile. */
-static bool wait_for(const struct blocker *blocker, const struct molt_conversion *conv,
-                     uint64_t deadline_ns)
+static bool wait_for(struct molt_runtime *rt, const struct blocker *blocker,
+                     const struct molt_conversion *conv, uint64_t deadline_ns)
 {
+    if (blocker->timer)
+        return molt_sends_watch(rt, blocker->timer, deadline_ns);
     struct blocked blocked = {blocker, conv};
     return molt_process_watch(blocker->process, is_over, &blocked, deadline_ns);
 }
@@ -348,14 +396,14 @@ int molt_runtime_hold(struct molt_runtime *rt, const struct molt_conversion *con
     for (;;) {
         struct blocker blocker = {.process = NULL};
         int rc = hold_all(rt, conv, deadline, &blocker, err);
-        if (rc == 0 && !blocker.process)
+        if (rc == 0 && !is_set(&blocker))
             return 0;
         let_go(rt);
         if (rc < 0) {
             molt_runtime_unprepare(rt, conv);
             return rc;
         }
-        if (!wait_for(&blocker, conv, deadline))
+        if (!wait_for(rt, &blocker, conv, deadline))
             return molt_error_set(err, MOLT_ETIMEDOUT, "%s; waited %d ms for it", blocker.text,
                                   deadline_ms);
     }

@@ -179,6 +179,12 @@ struct molt_lane *molt_lane_here(const struct molt_process *p)
 void molt_lane_run_timers(struct molt_lane *lane, uint64_t now_ns)
 {
     struct molt_timer_event event;
+    struct molt_runner *runner = molt_runner_here();
+    if (!molt_timers_are_due(&lane->timers, now_ns))
+        return;
+    /* Online, so that a grace period waits for messages that are on their way. */
+    if (runner)
+        molt_participant_boundary(runner->participant, lane->rt->current);
     while (molt_timer_expire(&lane->timers, now_ns, &event))
         molt_timer_event_run(lane->rt, &event);
 }

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "runtime/after.h"
 #include "runtime/block.h"
 #include "runtime/groups.h"
 #include "runtime/names.h"
@@ -19,8 +20,8 @@
 #include "runtime/runner.h"
 #include "runtime/runtime.h"
 #include "runtime/scan.h"
-#include "runtime/table.h"
 #include "runtime/socket.h"
+#include "runtime/table.h"
 
 struct molt_resolver;
 struct molt_worker;
@@ -36,6 +37,7 @@ struct molt_runtime {
     struct molt_tables tables;
     struct molt_sockets sockets;
     struct molt_resolver *resolver;
+    struct molt_sends sends;
 
     unsigned n_workers;          /* constant after molt_runtime_new() */
     struct molt_worker *workers; /* [n_workers], then the spare ones */
@@ -69,6 +71,9 @@ struct molt_runtime {
 
 /* Absolute time for waits: @ms from now, or as good as never if negative. */
 uint64_t molt_runtime_deadline(int ms);
+
+/* Wait for `quiet`, whose lock the caller has. False at @deadline_ns. */
+bool molt_runtime_wait_quiet(struct molt_runtime *rt, uint64_t deadline_ns);
 
 /* Start a process of server @server of @world, as molt_spawn() does. */
 int molt_runtime_spawn(struct molt_runtime *rt, const struct molt_world *world, const char *server,

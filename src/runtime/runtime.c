@@ -89,7 +89,8 @@ static int init_parts(struct molt_runtime *rt)
         return rc;
     molt_code_join(rt->code, &rt->participant, "executor", false);
     molt_runner_init(&rt->executor, rt, &rt->participant);
-    return init_workers(rt);
+    rc = init_workers(rt);
+    return rc < 0 ? rc : molt_sends_init(rt);
 }
 
 int molt_runtime_new(const struct molt_runtime_config *config, struct molt_runtime **ret,
@@ -159,6 +160,7 @@ void molt_runtime_free(struct molt_runtime *rt)
         molt_code_leave(rt->code, &rt->participant);
     }
     molt_tables_fini(&rt->tables);
+    molt_sends_fini(rt);
     molt_names_fini(&rt->names);
     molt_groups_fini(&rt->groups);
     molt_sockets_fini(&rt->sockets);

@@ -8,7 +8,8 @@
  * raised and a grace period passes, so that every sender sees it. Then each
  * process is claimed in turn, between callbacks or suspended, and looked at.
  * From a process that was not looked at yet, a word reaches one that was only
- * by a message, a reply or a spawn, and those are looked at by the sender. What
+ * by a message, a reply or a spawn, and those are looked at by the sender: of a
+ * message that waited for its time that is the thread that lets it go. What
  * a callback makes up itself comes from its own world, which stays because the
  * callback runs in it. Rows of tables are looked at last, and those that are put
  * or copied out meanwhile by who does that.
@@ -214,6 +215,24 @@ static void look_at_threads(struct look *look, struct molt_runtime *rt)
     pthread_mutex_unlock(&rt->threads_lock);
 }
 
+/* Under the scan's lock and that of the timers. */
+static bool look_at_timer(void *user, const struct molt_timer_event *event)
+{
+    struct look *look = user;
+    look->found = note_sent;
+    look_at_message(look, event->data, "message of a timer: ");
+    return true;
+}
+
+static void look_at_timers(const struct look *look, struct molt_runtime *rt)
+{
+    struct look copy = *look;
+    copy.scan = &rt->scan;
+    pthread_mutex_lock(&rt->scan.lock);
+    molt_sends_each(rt, look_at_timer, &copy);
+    pthread_mutex_unlock(&rt->scan.lock);
+}
+
 static bool has_suspended(struct molt_runtime *rt)
 {
     unsigned n = atomic_load(&rt->table.n_slots);
@@ -261,6 +280,7 @@ static int look_everywhere(struct look *look, struct molt_runtime *rt)
     }
     if (rc < 0)
         return rc;
+    look_at_timers(look, rt);
     look_at_threads(look, rt);
     rc =
         molt_table_scan(&rt->tables, look->ranges, look->n_ranges, look->report, look->report_user);

@@ -112,12 +112,27 @@ bool molt_timer_cancel(struct molt_timer *timer)
     return was_running;
 }
 
+bool molt_timer_cancel_ref(struct molt_timer *timer, uint64_t ref, struct molt_timer_event *ret)
+{
+    struct molt_timers *timers = timer->timers;
+    molt_spin_lock(&timers->lock);
+    bool is_it = timer->is_running && timer->event.ref == ref;
+    if (is_it) {
+        *ret = timer->event;
+        take_out(timers, timer);
+    }
+    molt_spin_unlock(&timers->lock);
+    return is_it;
+}
+
 void molt_timer_start(struct molt_timers *timers, struct molt_timer *timer, uint64_t deadline_ns,
                       const struct molt_timer_event *event)
 {
     molt_timer_cancel(timer);
     molt_spin_lock(&timers->lock);
-    timer->timers = timers;
+    /* Of a timer that stays in one heap others may read it at any time. */
+    if (timer->timers != timers)
+        timer->timers = timers;
     timer->event = *event;
     timer->deadline_ns = deadline_ns;
     timer->sequence = timers->sequence++;

@@ -53,6 +53,9 @@ void molt_timer_start(struct molt_timers *timers, struct molt_timer *timer, uint
 /* False if it wasn't running: never started, or it has expired. Afterwards
  * nobody looks at it. */
 bool molt_timer_cancel(struct molt_timer *timer);
+/* The same, if it is running with this @ref, and its event to *ret. For timers
+ * that stay in one heap: others may start and cancel it meanwhile. */
+bool molt_timer_cancel_ref(struct molt_timer *timer, uint64_t ref, struct molt_timer_event *ret);
 /* Take the earliest timer that is due at @now_ns and copy its event out, since
  * the timer may be anything from then on. False if none is. */
 bool molt_timer_expire(struct molt_timers *timers, uint64_t now_ns, struct molt_timer_event *ret);
