@@ -87,7 +87,8 @@ struct molt_activation {
     enum molt_outcome outcome;
     bool is_holding_world;
     bool is_visiting;
-    bool is_failed;    /* a thunk stub, or a crash, ended the callback */
+    bool is_failed;    /* a thunk stub ended the callback */
+    bool is_preempted; /* it waits only for its turn */
     bool is_completed; /* it goes on because its wait was completed */
     enum molt_wait_kind wait_kind;
     struct molt_timer wait_timer;
@@ -104,7 +105,8 @@ static inline void molt_activation_clear(struct molt_activation *act)
     act->callback.kind = MOLT_CALLBACK_NONE;
     act->callback.message = NULL;
     act->single = NULL;
-    act->is_holding_world = act->is_visiting = act->is_failed = false;
+    act->is_holding_world = act->is_visiting = false;
+    act->is_failed = act->is_preempted = false;
     act->wait_kind = MOLT_WAIT_NONE;
     act->n_locks = 0;
 }

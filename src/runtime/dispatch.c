@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "port/limits.h"
+#include "runtime/contained.h"
 #include "runtime/fiber.h"
 #include "runtime/relation.h"
 #include "runtime/rt.h"
@@ -179,52 +180,51 @@ static void report_end(struct molt_process *p, int reason, const char *what)
 
 /* ---- running ------------------------------------------------------------------ */
 
-typedef int init_fn(void *state, const void *arg);
-typedef int call_fn(void *state, void *message, struct molt_from *from);
-typedef int cast_fn(void *state, void *message);
-typedef int other_fn(void *state, const char *type, void *message);
-typedef int ready_fn(void *state, int fd, unsigned events);
-typedef int data_fn(void *state, const struct molt_net_data *data);
-typedef int timeout_fn(void *state);
-typedef void terminate_fn(void *state, int reason);
-typedef int exit_fn(void *state, const struct molt_exit *exit);
-typedef int down_fn(void *state, const struct molt_down *down);
+static int call_module(struct molt_process *p, molt_any_fn fn, const void *a, const void *b,
+                       const void *c)
+{
+    return (int)molt_flow_call(&p->fiber->flow, fn, a, b, c, NULL);
+}
 
-/* The code of the module, between the runtime's frames. */
+static const void *number(long n)
+{
+    return (const void *)n; /* NOLINT: as molt_flow_call() wants it */
+}
+
+/* The code of the module, between the runtime's frames. Arguments as the table
+ * at the top of <molt/abi.h> says. */
 static void invoke(struct molt_process *p, struct molt_activation *act)
 {
     struct molt_callback *cb = &act->callback;
-    void *state = p->state_block ? molt_block_payload(p->state_block) : NULL;
+    const void *state = p->state_block ? molt_block_payload(p->state_block) : NULL;
     errno = 0;
     switch (cb->kind) {
     case MOLT_CALLBACK_NONE:
         break;
     case MOLT_CALLBACK_INIT:
-        cb->rc = ((init_fn *)cb->fn)(state, cb->arg);
+    case MOLT_CALLBACK_CAST:
+        cb->rc = call_module(p, cb->fn, state, cb->arg, NULL);
         break;
     case MOLT_CALLBACK_CALL: {
         /* A copy: the handler may change it. */
         struct molt_from from = cb->from;
-        cb->rc = ((call_fn *)cb->fn)(state, cb->arg, &from);
+        cb->rc = call_module(p, cb->fn, state, cb->arg, &from);
         break;
     }
-    case MOLT_CALLBACK_CAST:
-        cb->rc = ((cast_fn *)cb->fn)(state, cb->arg);
-        break;
     case MOLT_CALLBACK_OTHER:
-        cb->rc = ((other_fn *)cb->fn)(state, cb->type_name, cb->arg);
+        cb->rc = call_module(p, cb->fn, state, cb->type_name, cb->arg);
         break;
     case MOLT_CALLBACK_READY:
-        cb->rc = ((ready_fn *)cb->fn)(state, cb->fd, cb->events);
+        cb->rc = call_module(p, cb->fn, state, number(cb->fd), number(cb->events));
         break;
     case MOLT_CALLBACK_DATA:
-        cb->rc = ((data_fn *)cb->fn)(state, cb->arg);
+        cb->rc = call_module(p, cb->fn, state, cb->arg, NULL);
         break;
     case MOLT_CALLBACK_TIMEOUT:
-        cb->rc = ((timeout_fn *)cb->fn)(state);
+        cb->rc = call_module(p, cb->fn, state, NULL, NULL);
         break;
     case MOLT_CALLBACK_TERMINATE:
-        ((terminate_fn *)cb->fn)(state, p->end_reason);
+        (void)call_module(p, cb->fn, state, number(p->end_reason), NULL);
         cb->rc = 0;
         break;
     case MOLT_CALLBACK_NATIVE:
@@ -232,12 +232,12 @@ static void invoke(struct molt_process *p, struct molt_activation *act)
         break;
     case MOLT_CALLBACK_EXIT: {
         struct molt_exit exit = {.pid = cb->from.pid, .reason = cb->reason};
-        cb->rc = ((exit_fn *)cb->fn)(state, &exit);
+        cb->rc = call_module(p, cb->fn, state, &exit, NULL);
         break;
     }
     case MOLT_CALLBACK_DOWN: {
         struct molt_down down = {cb->from.ref, cb->from.pid, cb->reason};
-        cb->rc = ((down_fn *)cb->fn)(state, &down);
+        cb->rc = call_module(p, cb->fn, state, &down, NULL);
         break;
     }
     }
@@ -253,6 +253,13 @@ void molt_worker_suspend(struct molt_process *p)
     }
     molt_context_leave(&p->fiber->context);
     errno = saved;
+}
+
+void molt_worker_yield(struct molt_process *p)
+{
+    atomic_fetch_add_explicit(&p->rt->n_preempted, 1, memory_order_relaxed);
+    activation_of(p)->is_preempted = true;
+    molt_worker_suspend(p);
 }
 
 void molt_worker_fail(struct molt_process *p)
@@ -679,8 +686,11 @@ static void turn(void *arg)
     struct molt_activation *act = activation_of(p);
     struct molt_worker *w = act->worker;
     enum outcome outcome = DONE;
+    unsigned tick = atomic_load_explicit(&w->rt->tick, memory_order_relaxed);
     w->runner.budget = TURN;
     while (w->runner.budget-- > 0 && outcome == DONE) {
+        if (atomic_load_explicit(&w->rt->tick, memory_order_relaxed) != tick)
+            break;
         if (molt_process_status(p) & MOLT_IS_CLAIM_WANTED)
             break;
         enum task task = pick(w, p);
@@ -692,15 +702,16 @@ static void turn(void *arg)
 }
 
 /* The callback met a function that its world doesn't define, or crashed. */
-static void fail(struct molt_process *p)
+static void fail(struct molt_process *p, int code)
 {
     struct molt_activation *act = activation_of(p);
     struct molt_callback *cb = &act->callback;
-    p->end_reason = MOLT_EUNDEF;
+    p->end_reason = code;
     if (cb->is_call)
-        molt_process_complete(p->rt, cb->from.pid, cb->from.ref, MOLT_EUNDEF, NULL);
+        molt_process_complete(p->rt, cb->from.pid, cb->from.ref, code, NULL);
     if (act->n_locks > 0)
         warn_of_locks(p, act);
+    molt_process_destroy(p, code);
 }
 
 /* The callback waits. */
@@ -712,6 +723,9 @@ static void leave_suspended(struct molt_worker *w, struct molt_process *p)
         act->is_visiting = false;
     }
     unsigned set = MOLT_IS_SUSPENDED;
+    if (act->is_preempted)
+        set |= MOLT_DO_RESUME; /* it waits for nothing but its turn */
+    act->is_preempted = false;
     if (act->wait_kind == MOLT_WAIT_RECEIVE)
         set |= MOLT_IS_RECEIVING;
     if (act->wait_kind == MOLT_WAIT_SOCKET)
@@ -724,11 +738,17 @@ static void enter(struct molt_worker *w, struct molt_process *p)
 {
     struct molt_fiber *fiber = p->fiber;
     w->runner.process = p;
+    atomic_store_explicit(&w->flow, &fiber->flow, memory_order_relaxed);
     molt_context_enter(&w->context, &fiber->context);
+    atomic_store_explicit(&w->flow, NULL, memory_order_relaxed);
     w->runner.process = NULL;
+    if (__builtin_expect(w->fault.has_fault, 0)) {
+        molt_crash_report_contained(w, p);
+        fail(p, MOLT_ECRASH);
+        return;
+    }
     if (fiber->act.is_failed) {
-        fail(p);
-        molt_process_destroy(p, p->end_reason);
+        fail(p, MOLT_EUNDEF);
         return;
     }
     if (!fiber->is_done) {
@@ -766,10 +786,8 @@ static void resume(struct molt_worker *w, struct molt_process *p)
     enter(w, p);
 }
 
-void molt_worker_run(struct molt_worker *w, struct molt_process *p)
+static void run_turn(struct molt_worker *w, struct molt_process *p)
 {
-    if (!molt_process_begin(p))
-        return;
     if (p->fiber) {
         resume(w, p);
         return;
@@ -787,4 +805,26 @@ void molt_worker_run(struct molt_worker *w, struct molt_process *p)
     fiber->arg = p;
     molt_activation_clear(&fiber->act);
     enter(w, p);
+}
+
+static void count_turn(struct molt_worker *w)
+{
+    unsigned long n = atomic_load_explicit(&w->n_turns, memory_order_relaxed);
+    /* Release, and the end's load of is_suspected after it: see monitor.c. */
+    atomic_store_explicit(&w->n_turns, n + 1, memory_order_release);
+}
+
+void molt_worker_run(struct molt_worker *w, struct molt_process *p)
+{
+    if (!molt_process_begin(p))
+        return;
+    count_turn(w);
+    run_turn(w, p);
+    count_turn(w);
+    if (__builtin_expect(atomic_load_explicit(&w->is_suspected, memory_order_relaxed), 0)) {
+        /* Whatever the monitor does is done when the lock is had. */
+        pthread_mutex_lock(&w->handover_lock);
+        atomic_store(&w->is_suspected, false);
+        pthread_mutex_unlock(&w->handover_lock);
+    }
 }

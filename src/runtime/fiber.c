@@ -56,6 +56,7 @@ static struct molt_fiber *make(struct molt_fiber_pool *pool)
     molt_list_init(&fiber->link);
     molt_list_init(&fiber->act.arrived);
     fiber->act.worker = pool->worker;
+    fiber->flow = (struct molt_flow){.context = &fiber->context, .guard_bytes = PAGE};
     molt_context_init(&fiber->context, stack_of(fiber), stack_bytes_of(fiber), entry, fiber);
     atomic_fetch_add_explicit(&pool->n_fibers, 1, memory_order_relaxed);
     return fiber;
@@ -127,6 +128,7 @@ void molt_fiber_abandon(struct molt_fiber_pool *pool, struct molt_fiber *fiber)
 {
     molt_context_fini(&fiber->context);
     molt_context_init(&fiber->context, stack_of(fiber), stack_bytes_of(fiber), entry, fiber);
+    fiber->flow.entry_sp = 0;
     molt_fiber_give(pool, fiber);
 }
 

@@ -18,6 +18,7 @@
 
 #include "base/list.h"
 #include "port/context.h"
+#include "port/flow.h"
 #include "runtime/activation.h"
 
 struct molt_fiber {
@@ -28,6 +29,7 @@ struct molt_fiber {
     void (*fn)(void *arg);
     void *arg;
     bool is_done; /* fn returned; the fiber is parked */
+    struct molt_flow flow; /* the module's code on it */
     struct molt_activation act;
 };
 

@@ -70,8 +70,7 @@ void molt_lane_wake(struct molt_lane *lane)
     (void)rc; /* the counter is full: then it is readable, too */
 }
 
-/* Wake somebody who may steal. */
-static void call_help(struct molt_lane *lane)
+void molt_lane_call_help(struct molt_lane *lane)
 {
     struct molt_runtime *rt = lane->rt;
     if (atomic_load_explicit(&rt->n_asleep, memory_order_relaxed) == 0)
@@ -110,7 +109,7 @@ void molt_lane_push(struct molt_lane *lane, struct molt_process *p)
     if (!is_own)
         molt_lane_wake(lane);
     if (n >= CROWD)
-        call_help(lane);
+        molt_lane_call_help(lane);
 }
 
 static struct molt_process *pick(struct molt_lane *lane)
@@ -148,7 +147,8 @@ unsigned molt_lane_steal(struct molt_lane *from, struct molt_lane *to)
 {
     struct molt_process *taken[STEAL_MAX];
     unsigned n = 0;
-    if (atomic_load_explicit(&from->n_queued, memory_order_relaxed) < STEAL_MIN)
+    unsigned min = atomic_load_explicit(&from->is_stuck, memory_order_relaxed) ? 1 : STEAL_MIN;
+    if (atomic_load_explicit(&from->n_queued, memory_order_relaxed) < min)
         return 0;
     molt_spin_lock(&from->lock);
     unsigned queued = atomic_load_explicit(&from->n_queued, memory_order_relaxed);

@@ -43,8 +43,10 @@ struct molt_lane {
     atomic_uint n_fds;
     struct molt_timers timers;
 
-    _Atomic(struct molt_worker *) worker; /* who runs it; NULL: nobody now */
+    _Atomic(struct molt_worker *) worker; /* who runs it */
     struct molt_worker *home;             /* who runs it usually */
+    atomic_bool is_wanted;                /* by its home, which is back */
+    atomic_bool is_stuck; /* its worker is with one process for long: steal also the last one */
 };
 
 /* Descriptors. MOLT_EIO. */
@@ -61,6 +63,9 @@ struct molt_process *molt_lane_pop(struct molt_lane *lane);
 /* Move half of what is queued in @from to @to, which is the caller's. Returns
  * how many. */
 unsigned molt_lane_steal(struct molt_lane *from, struct molt_lane *to);
+
+/* Wake somebody who may steal from @lane. */
+void molt_lane_call_help(struct molt_lane *lane);
 
 /* Have whoever sleeps in the lane look around. */
 void molt_lane_wake(struct molt_lane *lane);

@@ -15,6 +15,7 @@
 #include "runtime/after.h"
 #include "runtime/block.h"
 #include "runtime/groups.h"
+#include "runtime/monitor.h"
 #include "runtime/names.h"
 #include "runtime/process.h"
 #include "runtime/runner.h"
@@ -40,11 +41,16 @@ struct molt_runtime {
     struct molt_sends sends;
 
     unsigned n_workers;          /* constant after molt_runtime_new() */
-    struct molt_worker *workers; /* [n_workers], then the spare ones */
+    unsigned n_threads;          /* of workers, spare ones included */
+    struct molt_worker *workers; /* [n_threads]; from n_workers on spare ones */
     struct molt_lane *lanes;     /* [n_workers] */
     atomic_uint next_lane;       /* for what comes from outside */
-    atomic_uint n_asleep;        /* workers that wait for something to do */
+    atomic_uint n_asleep;        /* lanes whose worker waits for something to do */
+    atomic_uint n_lanes_away;    /* lanes that a spare worker runs */
+    atomic_uint tick;            /* counts while anybody is awake: a turn ends with it */
+    struct molt_monitor monitor;
     bool is_started;
+    bool can_preempt, can_contain; /* this machine lets us; constant once started */
     atomic_bool is_stopping;   /* workers leave their loops */
     atomic_ullong root;        /* pid of the root supervisor */
     atomic_bool is_root_ready; /* its children have started */
@@ -65,9 +71,14 @@ struct molt_runtime {
     struct molt_thread *threads;
 
     atomic_ullong n_restarts, n_crashes;
+    atomic_ullong n_preempt_requests, n_preempted, n_handovers;
 };
 
 #define molt_runtime_log(rt, ...) molt_sink_log(&(rt)->config.sink, __VA_ARGS__)
+
+/* A thread of the runtime's own: signals are for the host's, but faults are not
+ * blocked, because a thread that fails has to be able to say where. MOLT_ENOMEM. */
+int molt_thread_start(pthread_t *ret, void *(*fn)(void *arg), void *arg);
 
 /* Absolute time for waits: @ms from now, or as good as never if negative. */
 uint64_t molt_runtime_deadline(int ms);

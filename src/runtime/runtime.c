@@ -22,6 +22,7 @@
 #define STACK_DEFAULT (256 * 1024)
 #define STACK_MIN (16 * 1024)
 #define WORKERS_MAX 256
+#define SPARES_DEFAULT 8
 #define NEVER_NS (UINT64_C(1) << 60)
 
 uint64_t molt_runtime_deadline(int ms)
@@ -40,22 +41,35 @@ static unsigned count_cores(void)
 
 /* ---- new and free ------------------------------------------------------------- */
 
-static int init_workers(struct molt_runtime *rt)
+static int init_lanes(struct molt_runtime *rt)
 {
     unsigned n = rt->config.workers;
-    rt->workers = calloc(n, sizeof(*rt->workers));
     rt->lanes = calloc(n, sizeof(*rt->lanes));
-    if (!rt->workers || !rt->lanes)
+    if (!rt->lanes)
         return MOLT_ENOMEM;
     for (; rt->n_workers < n; rt->n_workers++) {
-        struct molt_lane *lane = &rt->lanes[rt->n_workers];
-        struct molt_worker *w = &rt->workers[rt->n_workers];
-        int rc = molt_lane_init(lane, rt, rt->n_workers);
+        int rc = molt_lane_init(&rt->lanes[rt->n_workers], rt, rt->n_workers);
         if (rc < 0)
             return rc;
-        molt_worker_init(w, rt, rt->n_workers, lane);
-        lane->home = w;
-        atomic_init(&lane->worker, w);
+    }
+    return 0;
+}
+
+static int init_workers(struct molt_runtime *rt)
+{
+    unsigned n = rt->config.workers + rt->config.spares;
+    int rc = init_lanes(rt);
+    rt->workers = calloc(n, sizeof(*rt->workers));
+    if (rc < 0 || !rt->workers)
+        return rc < 0 ? rc : MOLT_ENOMEM;
+    for (; rt->n_threads < n; rt->n_threads++) {
+        struct molt_lane *lane = rt->n_threads < rt->n_workers ? &rt->lanes[rt->n_threads] : NULL;
+        struct molt_worker *w = &rt->workers[rt->n_threads];
+        molt_worker_init(w, rt, rt->n_threads, lane);
+        if (lane) {
+            lane->home = w;
+            atomic_init(&lane->worker, w);
+        }
     }
     return 0;
 }
@@ -75,6 +89,7 @@ static void init_locks(struct molt_runtime *rt)
 static int init_parts(struct molt_runtime *rt)
 {
     init_locks(rt);
+    molt_monitor_init(&rt->monitor, rt);
     molt_process_table_init(&rt->table);
     molt_runtime_init_tables(rt);
     int rc = molt_names_init(&rt->names);
@@ -106,6 +121,10 @@ int molt_runtime_new(const struct molt_runtime_config *config, struct molt_runti
         rt->config.workers = count_cores();
     if (rt->config.workers > WORKERS_MAX)
         rt->config.workers = WORKERS_MAX;
+    if (rt->config.spares == 0)
+        rt->config.spares = SPARES_DEFAULT;
+    if (rt->config.spares > WORKERS_MAX)
+        rt->config.spares = WORKERS_MAX;
     if (rt->config.stack_bytes == 0)
         rt->config.stack_bytes = STACK_DEFAULT;
     if (rt->config.stack_bytes < STACK_MIN)
@@ -134,8 +153,9 @@ static void drop_processes(struct molt_runtime *rt)
 
 static void stop_workers(struct molt_runtime *rt)
 {
+    molt_monitor_stop(&rt->monitor);
     atomic_store(&rt->is_stopping, true);
-    for (unsigned i = 0; i < rt->n_workers; i++)
+    for (unsigned i = 0; i < rt->n_threads; i++)
         molt_worker_join(&rt->workers[i]);
     rt->is_started = false;
 }
@@ -149,10 +169,11 @@ void molt_runtime_free(struct molt_runtime *rt)
     molt_resolver_free(rt->resolver);
     if (rt->heap && rt->names.buckets)
         drop_processes(rt);
-    for (unsigned i = 0; i < rt->n_workers; i++) {
+    for (unsigned i = 0; i < rt->n_threads; i++)
         molt_worker_fini(&rt->workers[i]);
+    for (unsigned i = 0; i < rt->n_workers; i++)
         molt_lane_fini(&rt->lanes[i]);
-    }
+    molt_monitor_fini(&rt->monitor);
     free(rt->workers);
     free(rt->lanes);
     if (rt->executor.rt) {
@@ -209,11 +230,26 @@ static void wait_initialised(struct molt_runtime *rt)
         (void)molt_process_watch(p, has_begun, &root, molt_runtime_deadline(START_WAIT_MS));
 }
 
+/* What the machine doesn't let us do is said once, and done without. */
+static void install_handlers(struct molt_runtime *rt)
+{
+    struct molt_error err;
+    if (rt->config.is_uncontained)
+        return;
+    rt->can_preempt = molt_preempt_install(&err) == 0;
+    if (!rt->can_preempt)
+        molt_runtime_log(rt, MOLT_WARN, "callbacks can't be preempted: %s", err.text);
+    rt->can_contain = molt_fault_install(&err) == 0;
+    if (!rt->can_contain)
+        molt_runtime_log(rt, MOLT_WARN, "crashes can't be contained: %s", err.text);
+}
+
 int molt_runtime_start(struct molt_runtime *rt, const char *root, struct molt_error *err)
 {
     if (rt->is_started)
         return molt_error_set(err, MOLT_EBUSY, "the runtime runs already");
     atomic_store(&rt->is_stopping, false);
+    install_handlers(rt);
     rt->is_started = true;
     atomic_store(&rt->is_root_ready, false);
     /* The root first: the workers find it in a queue, so nothing that it does
@@ -229,6 +265,10 @@ int molt_runtime_start(struct molt_runtime *rt, const char *root, struct molt_er
             stop_workers(rt);
             return molt_error_set(err, rc, "can't start worker %u", i);
         }
+    }
+    if (molt_monitor_start(&rt->monitor) < 0) {
+        stop_workers(rt);
+        return molt_error_set(err, MOLT_ENOMEM, "can't start the monitor");
     }
     if (root)
         wait_initialised(rt);
@@ -439,7 +479,11 @@ void molt_runtime_stats(struct molt_runtime *rt, struct molt_runtime_stats *ret)
 {
     *ret = (struct molt_runtime_stats){.n_workers = rt->n_workers};
     ret->n_processes = atomic_load_explicit(&rt->table.n_live, memory_order_relaxed);
-    for (unsigned i = 0; i < rt->n_workers; i++) {
+    ret->n_spares = atomic_load_explicit(&rt->n_lanes_away, memory_order_relaxed);
+    ret->n_spares_max = rt->n_threads - rt->n_workers;
+    ret->preempted = atomic_load_explicit(&rt->n_preempted, memory_order_relaxed);
+    ret->handovers = atomic_load_explicit(&rt->n_handovers, memory_order_relaxed);
+    for (unsigned i = 0; i < rt->n_threads; i++) {
         struct molt_worker *w = &rt->workers[i];
         ret->n_stacks += atomic_load_explicit(&w->fibers.n_fibers, memory_order_relaxed);
         ret->callbacks += atomic_load_explicit(&w->n_callbacks, memory_order_relaxed);

@@ -30,6 +30,9 @@ struct molt_runtime_config {
     struct molt_code *code;
     unsigned workers;   /* 0: one per core that this OS process may run on */
     size_t stack_bytes; /* 0: 256 KiB */
+    bool is_pinned;     /* each worker to a core of its own */
+    unsigned spares;    /* at most so many workers beside those; 0: 8 */
+    bool is_uncontained; /* no signal handlers: nothing is preempted, crashes end the host */
     struct molt_sink sink;
     molt_config_fn *config_get;
     void *config_user;
@@ -179,7 +182,8 @@ size_t molt_runtime_count(struct molt_runtime *rt, int server_id);
 
 struct molt_runtime_stats {
     size_t n_processes, n_workers, n_stacks;
-    uint64_t callbacks, messages, crashes, restarts;
+    size_t n_spares, n_spares_max; /* workers that stand in for stuck ones */
+    uint64_t callbacks, messages, crashes, restarts, preempted, handovers;
 };
 void molt_runtime_stats(struct molt_runtime *rt, struct molt_runtime_stats *ret);
 

@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: The molt authors */
 #include "runtime/worker.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -16,6 +17,16 @@
 #define STARVED_MS 5
 
 /* ---- what to run ------------------------------------------------------------- */
+
+static void unpark(struct molt_worker *w)
+{
+    /* Seq_cst: who parks sets is_parked and then looks around. */
+    if (!atomic_load(&w->is_parked))
+        return;
+    pthread_mutex_lock(&w->park_lock);
+    pthread_cond_signal(&w->park);
+    pthread_mutex_unlock(&w->park_lock);
+}
 
 void molt_worker_push(struct molt_worker *w, struct molt_process *p)
 {
@@ -35,9 +46,12 @@ void molt_worker_push(struct molt_worker *w, struct molt_process *p)
     else
         atomic_fetch_add(&w->n_resumes, 1);
     molt_spin_unlock(&w->resume_lock);
+    if (is_own)
+        return;
     struct molt_lane *lane = atomic_load(&w->lane);
-    if (!is_own && lane)
+    if (lane)
         molt_lane_wake(lane);
+    unpark(w);
 }
 
 static struct molt_process *pop_resume(struct molt_worker *w)
@@ -61,6 +75,8 @@ static bool run_batch(struct molt_worker *w, struct molt_lane *lane)
 {
     bool has_run = false;
     for (int i = 0; i < BATCH && !w->is_starved; i++) {
+        if (atomic_load_explicit(&w->lane, memory_order_relaxed) != lane)
+            break; /* it was taken away meanwhile */
         struct molt_process *p = i & 1 ? molt_lane_pop(lane) : pop_resume(w);
         if (!p)
             p = i & 1 ? pop_resume(w) : molt_lane_pop(lane);
@@ -88,6 +104,79 @@ static bool steal(struct molt_worker *w, struct molt_lane *lane)
     return false;
 }
 
+/* ---- without a lane --------------------------------------------------------------- */
+
+void molt_worker_give_lane(struct molt_worker *w, struct molt_lane *lane)
+{
+    bool was_away = atomic_exchange(&lane->worker, w) != lane->home;
+    bool is_away = lane->home != w;
+    if (is_away && !was_away)
+        atomic_fetch_add(&w->rt->n_lanes_away, 1);
+    else if (was_away && !is_away)
+        atomic_fetch_sub(&w->rt->n_lanes_away, 1);
+    if (!is_away)
+        atomic_store(&lane->is_wanted, false);
+    atomic_store(&w->lane, lane);
+    unpark(w);
+}
+
+struct molt_worker *molt_worker_find_spare(struct molt_runtime *rt, struct molt_lane *lane)
+{
+    if (atomic_load(&lane->is_wanted))
+        return lane->home;
+    for (unsigned i = rt->n_workers; i < rt->n_threads; i++) {
+        struct molt_worker *w = &rt->workers[i];
+        if (molt_worker_lane(w))
+            continue;
+        if (!w->is_started && molt_worker_start(w) < 0)
+            return NULL;
+        /* One whose own callback is stuck has no lane either. */
+        if (!(atomic_load(&w->n_turns) & 1))
+            return w;
+    }
+    return NULL;
+}
+
+static void park(struct molt_worker *w)
+{
+    molt_participant_offline(&w->participant);
+    pthread_mutex_lock(&w->park_lock);
+    atomic_store(&w->is_parked, true);
+    while (!atomic_load(&w->lane) && atomic_load(&w->n_resumes) == 0 &&
+           !atomic_load(&w->rt->is_stopping))
+        pthread_cond_wait(&w->park, &w->park_lock);
+    atomic_store(&w->is_parked, false);
+    pthread_mutex_unlock(&w->park_lock);
+}
+
+/* Who was stuck asks for its lane, and goes on with what is suspended here. */
+static void work_without_lane(struct molt_worker *w)
+{
+    if (w->home && !atomic_exchange(&w->home->is_wanted, true))
+        molt_lane_wake(w->home);
+    struct molt_process *p = pop_resume(w);
+    if (p)
+        molt_worker_run(w, p);
+    else
+        park(w);
+}
+
+static bool is_to_give_back(const struct molt_worker *w, const struct molt_lane *lane)
+{
+    return lane->home != w && atomic_load(&lane->is_wanted);
+}
+
+static void give_back(struct molt_worker *w, struct molt_lane *lane)
+{
+    pthread_mutex_lock(&w->handover_lock);
+    bool is_mine = atomic_load(&w->lane) == lane;
+    if (is_mine) {
+        atomic_store(&w->lane, NULL);
+        molt_worker_give_lane(lane->home, lane);
+    }
+    pthread_mutex_unlock(&w->handover_lock);
+}
+
 /* ---- the loop ------------------------------------------------------------------ */
 
 static void sleep_until_work(struct molt_worker *w, struct molt_lane *lane)
@@ -97,7 +186,8 @@ static void sleep_until_work(struct molt_worker *w, struct molt_lane *lane)
     atomic_fetch_add(&rt->n_asleep, 1);
     atomic_store(&lane->is_asleep, true); /* pairs with molt_lane_wake() */
     molt_hostile_gap();
-    if ((!has_work(w, lane) || w->is_starved) && !atomic_load(&rt->is_stopping)) {
+    if ((!has_work(w, lane) || w->is_starved) && !atomic_load(&rt->is_stopping) &&
+        !is_to_give_back(w, lane)) {
         int ms = molt_timers_are_empty(&lane->timers)
                      ? -1
                      : molt_timer_wait_ms(&lane->timers, molt_clock_ns());
@@ -107,12 +197,15 @@ static void sleep_until_work(struct molt_worker *w, struct molt_lane *lane)
     }
     atomic_store(&lane->is_asleep, false);
     atomic_fetch_sub(&rt->n_asleep, 1);
+    molt_monitor_poke(&rt->monitor);
     w->is_starved = false;
 }
 
 static void work(struct molt_worker *w, struct molt_lane *lane)
 {
     run_batch(w, lane);
+    if (atomic_load_explicit(&w->lane, memory_order_relaxed) != lane)
+        return;
     if (!molt_timers_are_empty(&lane->timers))
         molt_lane_run_timers(lane, molt_clock_ns());
     bool is_busy = has_work(w, lane) && !w->is_starved;
@@ -124,15 +217,113 @@ static void work(struct molt_worker *w, struct molt_lane *lane)
     sleep_until_work(w, lane);
 }
 
+static void run_loop(struct molt_worker *w)
+{
+    while (!atomic_load_explicit(&w->rt->is_stopping, memory_order_acquire)) {
+        struct molt_lane *lane = atomic_load(&w->lane);
+        if (lane && is_to_give_back(w, lane))
+            give_back(w, lane);
+        else if (lane)
+            work(w, lane);
+        else
+            work_without_lane(w);
+    }
+}
+
+/* ---- signals --------------------------------------------------------------------- */
+
+static struct molt_flow *hook_running(void *user)
+{
+    const struct molt_worker *w = user;
+    return atomic_load_explicit(&w->flow, memory_order_relaxed);
+}
+
+static bool hook_is_module_text(void *user, uintptr_t pc)
+{
+    const struct molt_worker *w = user;
+    uintptr_t offset;
+    bool is_unloaded;
+    return molt_code_find_pc(w->rt->code, (const void *)pc, /* NOLINT: an address */
+                             &offset, &is_unloaded) &&
+           !is_unloaded;
+}
+
+/* Nobody else could go on without what the process has locked. */
+static bool has_no_lock(const struct molt_worker *w)
+{
+    const struct molt_process *p = w->runner.process;
+    return p && p->fiber && p->fiber->act.n_locks == 0;
+}
+
+static bool hook_may_redirect(void *user, const struct molt_preempt_frames *frames)
+{
+    (void)frames;
+    return has_no_lock(user);
+}
+
+static bool hook_may_contain(void *user, const struct molt_fault *fault)
+{
+    (void)fault;
+    return has_no_lock(user);
+}
+
+static void hook_yield(void *user)
+{
+    const struct molt_worker *w = user;
+    molt_worker_yield(w->runner.process);
+}
+
+static const struct molt_preempt_hooks preempt_hooks = {
+    hook_running, hook_is_module_text, hook_may_redirect, hook_yield};
+static const struct molt_fault_hooks fault_hooks = {hook_running, hook_is_module_text,
+                                                    hook_may_contain};
+
+/* Where it isn't possible, callbacks run as long as they like, and crashes end
+ * the host; `molt doctor` and the log say so. */
+static void init_signals(struct molt_worker *w)
+{
+    w->can_be_preempted =
+        w->rt->can_preempt && molt_preempt_thread_init(&w->preempt, &preempt_hooks, w, NULL) == 0;
+    w->can_fault =
+        w->rt->can_contain && molt_fault_thread_init(&w->fault, &fault_hooks, w, NULL) == 0;
+}
+
+static void fini_signals(struct molt_worker *w)
+{
+    if (w->can_fault)
+        molt_fault_thread_fini(&w->fault);
+    if (w->can_be_preempted)
+        molt_preempt_thread_fini(&w->preempt);
+    w->can_fault = w->can_be_preempted = false;
+}
+
+static void pin_to_core(const struct molt_worker *w)
+{
+    cpu_set_t all, one;
+    if (!w->rt->config.is_pinned || !w->home || sched_getaffinity(0, sizeof(all), &all) < 0)
+        return;
+    unsigned n = 0, want = w->index % (unsigned)CPU_COUNT(&all);
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (!CPU_ISSET(cpu, &all) || n++ != want)
+            continue;
+        CPU_ZERO(&one);
+        CPU_SET(cpu, &one);
+        (void)pthread_setaffinity_np(pthread_self(), sizeof(one), &one);
+        return;
+    }
+}
+
 static void *thread_main(void *arg)
 {
     struct molt_worker *w = arg;
     void *alt_stack = molt_port_alt_stack_open();
     molt_runner_set(&w->runner);
     molt_context_init_thread(&w->context);
-    while (!atomic_load_explicit(&w->rt->is_stopping, memory_order_acquire))
-        work(w, molt_worker_lane(w));
+    pin_to_core(w);
+    init_signals(w);
+    run_loop(w);
     molt_participant_offline(&w->participant);
+    fini_signals(w);
     molt_runner_set(NULL);
     molt_port_alt_stack_close(alt_stack);
     return NULL;
@@ -147,17 +338,22 @@ static void keep_faults(sigset_t *set)
         sigdelset(set, faults[i]);
 }
 
-int molt_worker_start(struct molt_worker *w)
+int molt_thread_start(pthread_t *ret, void *(*fn)(void *arg), void *arg)
 {
     sigset_t all, before;
     sigfillset(&all);
     keep_faults(&all);
-    /* Signals are for the host's own threads. */
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&w->thread, NULL, thread_main, w);
+    int rc = pthread_create(ret, NULL, fn, arg);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    w->is_started = rc == 0;
     return rc == 0 ? 0 : MOLT_ENOMEM;
+}
+
+int molt_worker_start(struct molt_worker *w)
+{
+    int rc = molt_thread_start(&w->thread, thread_main, w);
+    w->is_started = rc == 0;
+    return rc;
 }
 
 void molt_worker_join(struct molt_worker *w)
@@ -167,6 +363,7 @@ void molt_worker_join(struct molt_worker *w)
     struct molt_lane *lane = molt_worker_lane(w);
     if (lane)
         molt_lane_wake(lane);
+    unpark(w);
     pthread_join(w->thread, NULL);
     w->is_started = false;
 }
@@ -176,11 +373,15 @@ int molt_worker_init(struct molt_worker *w, struct molt_runtime *rt, unsigned in
 {
     w->rt = rt;
     w->index = w->victim = index;
+    w->home = lane;
     molt_spin_init(&w->resume_lock);
+    pthread_mutex_init(&w->handover_lock, NULL);
+    pthread_mutex_init(&w->park_lock, NULL);
+    pthread_cond_init(&w->park, NULL);
     atomic_init(&w->lane, lane);
     molt_fiber_pool_init(&w->fibers, w, rt->config.stack_bytes);
     char name[32];
-    snprintf(name, sizeof(name), "worker %u", index);
+    snprintf(name, sizeof(name), "%s %u", lane ? "worker" : "spare worker", index);
     molt_code_join(rt->code, &w->participant, name, false);
     molt_runner_init(&w->runner, rt, &w->participant);
     w->runner.worker = w;
@@ -192,4 +393,7 @@ void molt_worker_fini(struct molt_worker *w)
     molt_fiber_pool_fini(&w->fibers);
     molt_runner_fini(&w->runner);
     molt_code_leave(w->rt->code, &w->participant);
+    pthread_cond_destroy(&w->park);
+    pthread_mutex_destroy(&w->park_lock);
+    pthread_mutex_destroy(&w->handover_lock);
 }

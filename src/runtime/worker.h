@@ -19,6 +19,8 @@
 #include <stdbool.h>
 
 #include "port/context.h"
+#include "port/fault.h"
+#include "port/preempt.h"
 #include "port/spin.h"
 #include "runtime/fiber.h"
 #include "runtime/lane.h"
@@ -33,7 +35,24 @@ struct molt_worker {
     bool is_starved; /* no stack could be had */
     unsigned victim; /* whom to look at first when there is nothing to do */
 
-    _Atomic(struct molt_lane *) lane; /* the lane it runs; NULL: it was taken away */
+    /* The lane it runs; NULL: it has none now. Taken away by the monitor under
+     * handover_lock, given by molt_worker_give_lane(). */
+    _Atomic(struct molt_lane *) lane;
+    struct molt_lane *home; /* NULL: a spare worker */
+    pthread_mutex_t handover_lock; /* nothing but park_lock nests in it */
+    atomic_bool is_suspected;      /* by the monitor: look what happened */
+    atomic_ulong n_turns;          /* odd: in a turn */
+    unsigned long watched_turn;    /* of the monitor */
+    unsigned watched_ticks;
+
+    pthread_mutex_t park_lock; /* for the wait without a lane */
+    pthread_cond_t park;
+    atomic_bool is_parked;
+
+    _Atomic(struct molt_flow *) flow; /* of the callback that runs; for signal handlers */
+    struct molt_preempt_thread preempt;
+    struct molt_fault_thread fault;
+    bool can_be_preempted, can_fault;
 
     struct molt_spin resume_lock; /* guards resumes */
     struct molt_queue resumes;    /* suspended here, may go on */
@@ -49,6 +68,10 @@ struct molt_worker {
 /* Pools; no thread yet. */
 int molt_worker_init(struct molt_worker *w, struct molt_runtime *rt, unsigned index,
                      struct molt_lane *lane);
+/* A worker that has nothing to do and may run @lane: its home if that waits for
+ * it, else a spare one, whose thread is started if need be. NULL: there is none. */
+struct molt_worker *molt_worker_find_spare(struct molt_runtime *rt, struct molt_lane *lane);
+void molt_worker_give_lane(struct molt_worker *w, struct molt_lane *lane);
 void molt_worker_fini(struct molt_worker *w);
 int molt_worker_start(struct molt_worker *w);
 /* After molt_runtime.is_stopping was set. */
@@ -69,6 +92,8 @@ void molt_worker_run(struct molt_worker *w, struct molt_process *p);
 /* On the fiber of @p: let others run until there is a reason to resume. errno
  * is kept. */
 void molt_worker_suspend(struct molt_process *p);
+/* The same, because the monitor wants it: others' turn, then on. */
+void molt_worker_yield(struct molt_process *p);
 /* On the fiber of @p: end the callback and the process here and now. */
 __attribute__((noreturn)) void molt_worker_fail(struct molt_process *p);
 

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+/*
+ * What is said of a crash that ended only its process.
+ *
+ * Threads: the worker's own.
+ */
+#ifndef MOLT_RUNTIME_CONTAINED_H
+#define MOLT_RUNTIME_CONTAINED_H
+
+struct molt_process;
+struct molt_worker;
+
+/* Take the fault of @w, which ended the callback of @p, count it, and report it
+ * to the log: what, in which process, and "module@version+0xoffset" for each
+ * frame, which the agent turns into function, file and line. */
+void molt_crash_report_contained(struct molt_worker *w, struct molt_process *p);
+
+#endif
