@@ -408,7 +408,7 @@ static bool take_connection(struct molt_process *p, struct molt_socket *s,
     return true;
 }
 
-bool molt_socket_take_data(struct molt_process *p, struct molt_socket *s, char *buf, size_t size,
+bool molt_socket_take_data(struct molt_process *p, struct molt_socket *s, void *buf, size_t size,
                            struct molt_net_data *ret)
 {
     *ret = (struct molt_net_data){.sock = s->fd, .accepted = -1, .bytes = buf};
@@ -451,13 +451,13 @@ int molt_net_give(int sock, molt_pid pid)
 int molt_net_take(int timeout_ms)
 {
     struct molt_process *p = molt_net_caller();
-    struct molt_socket *s;
+    struct molt_socket *s = NULL;
     if (!p)
         return MOLT_ENOPROC;
     int rc = timeout_ms == 0 ? 0 : molt_wait_check_locks(p, "molt_net_take()");
     if (rc == 0)
         rc = molt_socket_await_given(p, molt_socket_deadline(timeout_ms), &s);
-    return rc < 0 ? rc : s->fd;
+    return s && rc == 0 ? s->fd : rc;
 }
 
 /* ---- about a socket ------------------------------------------------------------------------ */
@@ -543,7 +543,7 @@ int molt_net_port(int sock)
         struct sockaddr_in v4;
         struct sockaddr_in6 v6;
         struct sockaddr_storage room;
-    } name;
+    } name = {.any = {0}};
     socklen_t len = sizeof(name);
     if (getsockname(sock, &name.any, &len) < 0)
         return MOLT_EINVAL;

@@ -61,7 +61,7 @@ struct molt_socket {
 
 #define MOLT_SOCKETS_CLOSED ((struct molt_socket *)(uintptr_t)1) /* NOLINT: a mark */
 
-#define MOLT_SOCKET_SEGMENT MOLT_LIMIT(256, 2)
+#define MOLT_SOCKET_SEGMENT MOLT_LIMIT(256, 16)
 #define MOLT_SOCKET_SEGMENTS_MAX 4096
 
 struct molt_sockets {
@@ -129,7 +129,7 @@ bool molt_socket_next_event(struct molt_process *p, bool has_on_ready, bool has_
                             struct molt_socket_event *ret);
 
 /* For on_data: take what @s has into @buf (net.c). False if there is nothing. */
-bool molt_socket_take_data(struct molt_process *p, struct molt_socket *s, char *buf, size_t size,
+bool molt_socket_take_data(struct molt_process *p, struct molt_socket *s, void *buf, size_t size,
                            struct molt_net_data *ret);
 
 static inline bool molt_socket_has_any(struct molt_process *p)

@@ -18,6 +18,7 @@ struct conn {
 FAKE_TYPE(conn, struct conn, 0x31);
 
 static int port;
+static _Atomic molt_pid last_pid;
 
 /* With a descriptor from outside, or to be given one. */
 static int echo_init(struct fake_state *s, const struct conn *conn)
@@ -103,7 +104,11 @@ static int accept_ready(struct fake_state *s, int fd, unsigned events)
         assert_true(client >= 0);
         molt_pid pid;
         assert_int_equal(molt_spawn("echo", NULL, NULL, &pid), 0);
-        assert_int_equal(molt_net_give(client, pid), 0);
+        last_pid = pid; /* it may be killed from here on */
+        int rc = molt_net_give(client, pid);
+        assert_true(rc == 0 || rc == MOLT_EDEAD);
+        if (rc == MOLT_EDEAD)
+            assert_int_equal(molt_net_close(client), 0);
         assert_int_equal(molt_net_give(client, pid), MOLT_EOWNER);
     }
 }
@@ -304,6 +309,39 @@ static void a_thousand_connections_are_echoed(void **state)
     fake_await_processes(1);
 }
 
+static unsigned count_descriptors(void)
+{
+    unsigned n = 0;
+    for (int fd = 0; fd < 4096; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+/* At every moment between accepting, giving and serving. */
+static void whoever_is_killed_leaves_no_descriptor_open(void **state)
+{
+    struct fake *f = *state;
+    int fd = dial();
+    exchange(fd, 1);
+    close(fd);
+    fake_await_processes(1);
+    unsigned before = count_descriptors();
+    for (int i = 0; i < 500; i++) {
+        molt_pid last = last_pid;
+        fd = dial();
+        if (i % 4 == 0)
+            exchange(fd, i);
+        for (int turn = 0; last_pid == last && turn < 100000; turn++)
+            sched_yield();
+        for (int turn = 0; turn < i % 50; turn++)
+            sched_yield();
+        (void)molt_runtime_kill(f->rt, last_pid); /* it may have ended */
+        close(fd);
+    }
+    fake_await_processes(1);
+    assert_int_equal(count_descriptors(), before);
+}
+
 static void give_to_timed(void *arg)
 {
     molt_pid pid;
@@ -484,6 +522,7 @@ int main(void)
         TEST(what_is_given_is_told_by_message),
         TEST(each_of_many_sockets_has_its_turn),
         TEST(sockets_are_for_processes),
+        TEST(whoever_is_killed_leaves_no_descriptor_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
