@@ -63,7 +63,6 @@ int molt_timeout(int ms)
     struct molt_timer_event event = {.pid = molt_process_pid(p),
                                      .ref = p->timeout_ref,
                                      .kind = MOLT_TIMER_TIMEOUT};
-    molt_timer_start(&molt_lane_here(p)->timers, p->timeout,
-                     molt_clock_ns() + (uint64_t)ms * 1000000, &event);
+    molt_lane_start_timer(p, p->timeout, molt_clock_ns() + (uint64_t)ms * 1000000, &event);
     return 0;
 }

@@ -60,14 +60,18 @@ static void count(struct molt_lane *lane, unsigned add)
     atomic_store_explicit(&lane->n_queued, n + add, memory_order_relaxed);
 }
 
-void molt_lane_wake(struct molt_lane *lane)
+static void ring(struct molt_lane *lane)
 {
-    molt_hostile_gap();
-    if (!atomic_load(&lane->is_asleep) || !atomic_exchange(&lane->is_asleep, false))
-        return;
     uint64_t one = 1;
     ssize_t rc = write(lane->event, &one, sizeof(one));
     (void)rc; /* the counter is full: then it is readable, too */
+}
+
+void molt_lane_wake(struct molt_lane *lane)
+{
+    molt_hostile_gap();
+    if (atomic_load(&lane->is_asleep) && atomic_exchange(&lane->is_asleep, false))
+        ring(lane);
 }
 
 void molt_lane_call_help(struct molt_lane *lane)
@@ -172,6 +176,17 @@ struct molt_lane *molt_lane_here(const struct molt_process *p)
     const struct molt_runner *runner = molt_runner_here();
     struct molt_lane *lane = runner && runner->worker ? molt_worker_lane(runner->worker) : NULL;
     return lane ? lane : atomic_load_explicit(&p->lane, memory_order_relaxed);
+}
+
+void molt_lane_start_timer(const struct molt_process *p, struct molt_timer *timer,
+                           uint64_t deadline_ns, const struct molt_timer_event *event)
+{
+    struct molt_lane *lane = molt_lane_here(p);
+    molt_timer_start(&lane->timers, timer, deadline_ns, event);
+    /* An exchange, which is a full barrier: who sleeps sets is_asleep and then
+     * looks at the timers, here it is the other way round. */
+    if (!is_mine(lane) && atomic_exchange(&lane->is_asleep, false))
+        ring(lane);
 }
 
 /* ---- timers ---------------------------------------------------------------------- */

@@ -77,6 +77,11 @@ void molt_lane_run_timers(struct molt_lane *lane, uint64_t now_ns);
  * @p where there is none. */
 struct molt_lane *molt_lane_here(const struct molt_process *p);
 
+/* Start @timer there, for @p. Another worker that has the lane by now is woken,
+ * since it may sleep for longer than that. */
+void molt_lane_start_timer(const struct molt_process *p, struct molt_timer *timer,
+                           uint64_t deadline_ns, const struct molt_timer_event *event);
+
 /* Wait at most @timeout_ms (< 0: for ever) for descriptors or a wake. */
 void molt_lane_poll(struct molt_lane *lane, int timeout_ms);
 

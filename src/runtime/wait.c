@@ -48,8 +48,8 @@ static void start_timer(struct molt_process *p, uint64_t ref, unsigned ms)
                                      .kind = MOLT_TIMER_WAIT};
     if (p->fiber->act.wait_kind == MOLT_WAIT_SLEEP)
         event.kind = MOLT_TIMER_SLEEP;
-    molt_timer_start(&molt_lane_here(p)->timers, &p->fiber->act.wait_timer,
-                     molt_clock_ns() + (uint64_t)ms * 1000000, &event);
+    molt_lane_start_timer(p, &p->fiber->act.wait_timer, molt_clock_ns() + (uint64_t)ms * 1000000,
+                          &event);
 }
 
 void molt_wait_for(struct molt_process *p, uint64_t ref, int timeout_ms)
