@@ -14,6 +14,7 @@
 #include <molt/molt.h>
 
 #include "base/list.h"
+#include "runtime/limit.h"
 #include "runtime/timer.h"
 
 struct molt_block;
@@ -60,6 +61,7 @@ enum molt_wait_kind {
     MOLT_WAIT_RECEIVE,
     MOLT_WAIT_SOCKET,
     MOLT_WAIT_RESOLVE,
+    MOLT_WAIT_SEND,
 };
 
 #define MOLT_MAIL_MARKS 2
@@ -93,6 +95,8 @@ struct molt_activation {
     enum molt_wait_kind wait_kind;
     struct molt_timer wait_timer;
     struct molt_mail_marks marks;
+    struct molt_sender sender; /* SEND */
+    int fail_reason;           /* of is_failed; 0: MOLT_EUNDEF */
     char whom[MOLT_NAME_MAX]; /* name of the process that was called, or "" */
     molt_pid whom_pid;
     unsigned n_locks;
@@ -108,6 +112,8 @@ static inline void molt_activation_clear(struct molt_activation *act)
     act->is_holding_world = act->is_visiting = false;
     act->is_failed = act->is_preempted = false;
     act->wait_kind = MOLT_WAIT_NONE;
+    act->sender.slot = NULL;
+    act->fail_reason = 0;
     act->n_locks = 0;
 }
 

@@ -3,7 +3,24 @@
 /* The public functions on blocks. */
 #include <stdlib.h>
 
+#include "runtime/fiber.h"
+#include "runtime/limit.h"
 #include "runtime/rt.h"
+#include "runtime/worker.h"
+
+/* Whether @p, which has limits, may have so much more. If it can't live with
+ * less, it ends here and now. */
+static bool is_allowed(struct molt_process *p, size_t size, size_t count)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow(size, count, &bytes) || molt_limit_allows(p, bytes))
+        return true;
+    if (!molt_limit_is_fatal(p))
+        return false;
+    molt_limit_report_memory(p, bytes);
+    p->fiber->act.fail_reason = MOLT_ELIMIT;
+    molt_worker_fail(p);
+}
 
 void *molt_block_new(const struct molt_type *const *tag, size_t size, size_t count)
 {
@@ -17,6 +34,10 @@ void *molt_block_new(const struct molt_type *const *tag, size_t size, size_t cou
                          "loaded as a module");
         return NULL;
     }
+    struct molt_process *p = runner->process;
+    if (p && __builtin_expect(p->bounds != NULL, 0) && !runner->is_converting &&
+        !is_allowed(p, size, count))
+        return NULL;
     struct molt_block *block =
         molt_block_make(runner->rt->heap, &runner->cache, molt_runner_owner(runner), type, count);
     return block ? molt_block_payload(block) : NULL;

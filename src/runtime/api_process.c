@@ -8,6 +8,7 @@
 #include "runtime/after.h"
 #include "runtime/fiber.h"
 #include "runtime/lane.h"
+#include "runtime/limit.h"
 #include "runtime/rt.h"
 #include "runtime/wait.h"
 #include "runtime/worker.h"
@@ -40,12 +41,23 @@ static int refuse(void *msg)
 
 /* ---- send --------------------------------------------------------------------- */
 
-/* Consumes @root. */
-static int post(struct molt_runner *runner, molt_pid pid, enum molt_message_kind kind,
-                struct molt_from from, struct molt_block *root)
+/* Whether a full mailbox is worth another attempt: 0. */
+static int await_room(struct molt_runner *runner, molt_pid pid, struct molt_block *root,
+                      int *timeout_ms)
 {
+    return runner->process ? molt_limit_wait(runner->process, pid, root, timeout_ms) : MOLT_EBUSY;
+}
+
+/* Consumes @root. */
+static int post(struct molt_runner *runner, molt_pid pid, struct molt_block *root)
+{
+    int rc, forever = -1;
+    struct molt_from nobody = {0};
     runner->budget--;
-    int rc = molt_process_post(runner->rt, pid, root, kind, from);
+    do
+        rc = molt_process_offer(runner->rt, pid, root, MOLT_MESSAGE_CAST, nobody);
+    while (__builtin_expect(rc == MOLT_EBUSY, 0) &&
+           (rc = await_room(runner, pid, root, &forever)) == 0);
     if (rc < 0)
         molt_runner_drop(runner, root);
     return rc;
@@ -60,7 +72,7 @@ int molt_send_pid(molt_pid pid, void *msg)
     int rc = molt_runner_take(runner, msg, &root);
     if (rc < 0)
         return rc;
-    return post(runner, pid, MOLT_MESSAGE_CAST, (struct molt_from){0}, root);
+    return post(runner, pid, root);
 }
 
 int molt_send(const char *name, void *msg)
@@ -90,21 +102,37 @@ static void note_whom(struct molt_activation *act, const char *name, molt_pid pi
         act->whom[sizeof(act->whom) - 1] = '\0';
 }
 
+/* Post a call, and begin to wait for its reply. */
+static int post_call(struct molt_runner *runner, molt_pid pid, const char *name,
+                     struct molt_block *root, uint64_t *ret_ref)
+{
+    struct molt_process *p = runner->process;
+    uint64_t ref = molt_wait_begin(p, MOLT_WAIT_CALL);
+    if (!ref)
+        return MOLT_EKILLED;
+    note_whom(&p->fiber->act, name, pid);
+    struct molt_from from = {molt_process_pid(p), ref};
+    runner->budget--;
+    int rc = molt_process_offer(runner->rt, pid, root, MOLT_MESSAGE_CALL, from);
+    if (rc < 0)
+        molt_limit_abort(p, pid, root, ref);
+    *ret_ref = ref;
+    return rc;
+}
+
 /* Post the call and wait. Consumes @root. */
 static int call(struct molt_runner *runner, molt_pid pid, const char *name, struct molt_block *root,
                 int timeout_ms, struct molt_block **ret_root)
 {
     struct molt_process *p = runner->process;
-    uint64_t ref = molt_wait_begin(p, MOLT_WAIT_CALL);
-    if (!ref) {
-        molt_runner_drop(runner, root);
-        return MOLT_EKILLED;
-    }
-    note_whom(&p->fiber->act, name, pid);
-    struct molt_from from = {molt_process_pid(p), ref};
-    int rc = post(runner, pid, MOLT_MESSAGE_CALL, from, root);
+    uint64_t ref;
+    int rc;
+    do
+        rc = post_call(runner, pid, name, root, &ref);
+    while (__builtin_expect(rc == MOLT_EBUSY, 0) &&
+           (rc = await_room(runner, pid, root, &timeout_ms)) == 0);
     if (rc < 0) {
-        molt_wait_abort(p, ref);
+        molt_runner_drop(runner, root);
         return rc;
     }
     molt_wait_for(p, ref, timeout_ms);
@@ -220,6 +248,12 @@ int molt_runtime_spawn(struct molt_runtime *rt, const struct molt_world *world, 
         return MOLT_ENOENT;
     if (full.arg && ref->init_type && full.arg->type != ref->init_type)
         return MOLT_ETYPE;
+    if (!full.limits)
+        full.limits = &ref->desc->limits;
+    if (molt_limits_check(full.limits) < 0)
+        return MOLT_EINVAL;
+    if (!molt_limits_are_any(full.limits))
+        full.limits = NULL;
     return molt_process_spawn(rt, &full, ret_pid);
 }
 
@@ -230,7 +264,8 @@ static int check_options(const struct molt_runner *runner, const struct molt_spa
     unsigned flags = options->flags;
     if (options->size < sizeof(*options) || flags & ~SPAWN_FLAGS ||
         (flags & MOLT_SPAWN_MONITOR && !options->ret_monitor) ||
-        (unsigned)options->priority > MOLT_PRIORITY_LOW)
+        (unsigned)options->priority > MOLT_PRIORITY_LOW ||
+        (options->limits && molt_limits_check(options->limits) < 0))
         return MOLT_EINVAL;
     return flags & (MOLT_SPAWN_LINK | MOLT_SPAWN_MONITOR) && !runner->process ? MOLT_ENOPROC : 0;
 }
@@ -248,6 +283,7 @@ static int spawn_checked(struct molt_runner *runner, const char *server, struct 
         .is_spread = flags & MOLT_SPAWN_SPREAD,
         .is_linked = flags & MOLT_SPAWN_LINK,
         .ret_monitor = flags & MOLT_SPAWN_MONITOR ? options->ret_monitor : NULL,
+        .limits = options->limits,
     };
     if (!server)
         return MOLT_EINVAL;

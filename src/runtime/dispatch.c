@@ -577,6 +577,19 @@ static bool prepare_message(struct molt_process *p, struct molt_block *m,
     return true;
 }
 
+/* Whether a process that may not have that much can't live with it. */
+static bool is_too_large(struct molt_process *p, struct molt_block *m)
+{
+    size_t bytes = 0;
+    for (struct molt_block *b = m; b; b = molt_message_next(m, b))
+        bytes += molt_block_bytes(b);
+    if (molt_limit_allows(p, bytes) || !molt_limit_is_fatal(p))
+        return false;
+    molt_limit_report_memory(p, bytes);
+    p->end_reason = MOLT_ELIMIT;
+    return true;
+}
+
 static enum outcome run_message(struct molt_worker *w, struct molt_process *p,
                                 struct molt_world *world, const struct molt_server_ref *ref,
                                 struct molt_block *m)
@@ -584,6 +597,12 @@ static enum outcome run_message(struct molt_worker *w, struct molt_process *p,
     if (!prepare_message(p, m, ref)) {
         molt_message_drop(w->rt->heap, &w->runner.cache, m);
         return DONE;
+    }
+    if (__builtin_expect(p->bounds != NULL, 0) && is_too_large(p, m)) {
+        if (activation_of(p)->callback.is_call)
+            refuse_message(p, m, MOLT_ELIMIT, ref, "the process ends: its memory is used up");
+        molt_message_drop(w->rt->heap, &w->runner.cache, m);
+        return ENDED;
     }
     accept(p, m);
     return run(w, p, world, ref);
@@ -748,7 +767,7 @@ static void enter(struct molt_worker *w, struct molt_process *p)
         return;
     }
     if (fiber->act.is_failed) {
-        fail(p, MOLT_EUNDEF);
+        fail(p, fiber->act.fail_reason ? fiber->act.fail_reason : MOLT_EUNDEF);
         return;
     }
     if (!fiber->is_done) {

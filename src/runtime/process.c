@@ -23,6 +23,7 @@
 
 #include "runtime/fiber.h"
 #include "runtime/lane.h"
+#include "runtime/limit.h"
 #include "runtime/rt.h"
 #include "runtime/worker.h"
 
@@ -100,6 +101,8 @@ static unsigned leave(struct molt_process *p, unsigned set, unsigned clear)
     /* A receiver has seen what is in its own list. */
     if (p->mail && !((old | set) & MOLT_IS_RECEIVING))
         set |= MOLT_DO_MAIL;
+    if (__builtin_expect(old & MOLT_IS_LIMITED, 0))
+        molt_limit_room(p);
     do {
         new = (old & ~clear) | set;
         if (old & MOLT_IS_CLAIM_WANTED)
@@ -140,8 +143,18 @@ static uint64_t push_word(uint64_t inbox, const struct molt_block *root)
     return (uintptr_t)root | n << MOLT_INBOX_COUNT_SHIFT;
 }
 
-int molt_process_post(struct molt_runtime *rt, molt_pid pid, struct molt_block *root,
-                      enum molt_message_kind kind, struct molt_from from)
+/* What is in @inbox counts once it has become the mailbox's word, and what was
+ * taken over was counted before, see
+ * take_counted(). */
+static bool is_full(const struct molt_process *p, uint64_t inbox, unsigned limit)
+{
+    atomic_thread_fence(memory_order_acquire);
+    size_t n = atomic_load_explicit(&p->n_mail, memory_order_relaxed);
+    return n + (inbox >> MOLT_INBOX_COUNT_SHIFT) >= limit;
+}
+
+static inline int put(struct molt_runtime *rt, molt_pid pid, struct molt_block *root,
+                      enum molt_message_kind kind, struct molt_from from, bool has_to_fit)
 {
     struct molt_process *p = molt_process_find(rt, pid);
     if (!p)
@@ -155,18 +168,38 @@ int molt_process_post(struct molt_runtime *rt, molt_pid pid, struct molt_block *
         molt_message_stamp(root, kind, from, molt_pid_generation(pid));
         atomic_store_explicit(&root->owner, &p->owner, memory_order_release);
     }
+    unsigned limit = 0;
+    if (has_to_fit && __builtin_expect(molt_process_status(p) & MOLT_IS_LIMITED, 0))
+        limit = molt_limit_mail(p, pid);
     uint64_t old = atomic_load_explicit(&p->inbox, memory_order_relaxed);
     do {
         if (old == MOLT_INBOX_CLOSED)
             return MOLT_EDEAD;
         struct molt_block *next = first_of(old);
         root->link.next = next ? &next->link : NULL;
+        if (__builtin_expect(limit > 0, 0) && is_full(p, old, limit)) {
+            int rc = molt_limit_refuse(p, pid);
+            if (rc < 0)
+                return rc;
+        }
         /* Release: pairs with the exchange of molt_process_drain(). */
     } while (!atomic_compare_exchange_weak_explicit(&p->inbox, &old, push_word(old, root),
                                                     memory_order_release, memory_order_relaxed));
     if (old == 0)
         molt_process_signal(p, MOLT_DO_MAIL);
     return 0;
+}
+
+int molt_process_post(struct molt_runtime *rt, molt_pid pid, struct molt_block *root,
+                      enum molt_message_kind kind, struct molt_from from)
+{
+    return put(rt, pid, root, kind, from, false);
+}
+
+int molt_process_offer(struct molt_runtime *rt, molt_pid pid, struct molt_block *root,
+                       enum molt_message_kind kind, struct molt_from from)
+{
+    return put(rt, pid, root, kind, from, true);
 }
 
 /* For another process that had the slot, or for one that ends. */
@@ -180,12 +213,9 @@ static void turn_away(struct molt_runtime *rt, struct molt_block_cache *cache,
     molt_message_drop(rt->heap, cache, root);
 }
 
-/* Take all, in the order in which they came. */
-static struct molt_block *take_inbox(struct molt_process *p, uint64_t leave)
+/* In the order in which they came. */
+static struct molt_block *reverse(struct molt_block *block)
 {
-    /* Acquire: pairs with the pushes. */
-    struct molt_block *block =
-        first_of(atomic_exchange_explicit(&p->inbox, leave, memory_order_acquire));
     struct molt_block *first = NULL;
     while (block) {
         struct molt_list *next = block->link.next;
@@ -194,6 +224,13 @@ static struct molt_block *take_inbox(struct molt_process *p, uint64_t leave)
         block = next ? molt_container_of(next, struct molt_block, link) : NULL;
     }
     return first;
+}
+
+/* Take all. */
+static struct molt_block *take_inbox(struct molt_process *p, uint64_t leave)
+{
+    /* Acquire: pairs with the pushes. */
+    return reverse(first_of(atomic_exchange_explicit(&p->inbox, leave, memory_order_acquire)));
 }
 
 static void add_mail(struct molt_process *p, unsigned n)
@@ -212,15 +249,37 @@ static void append(struct molt_process *p, struct molt_block *root)
     p->mail_last = root;
 }
 
+/* Take all, without a moment at which it isn't counted. Under the lock, because
+ * for a moment it is counted twice. */
+static struct molt_block *take_counted(struct molt_process *p, unsigned *ret_counted)
+{
+    unsigned counted = 0;
+    molt_spin_lock(&p->tie_lock);
+    uint64_t inbox = atomic_load_explicit(&p->inbox, memory_order_relaxed);
+    do {
+        unsigned n = (unsigned)(inbox >> MOLT_INBOX_COUNT_SHIFT);
+        add_mail(p, n - counted);
+        counted = n;
+        /* Acquire: pairs with the pushes. Release: pairs with is_full(). */
+    } while (!atomic_compare_exchange_weak_explicit(&p->inbox, &inbox, 0, memory_order_acq_rel,
+                                                    memory_order_relaxed));
+    molt_spin_unlock(&p->tie_lock);
+    *ret_counted = counted;
+    return reverse(first_of(inbox));
+}
+
 unsigned molt_process_drain(struct molt_process *p, struct molt_block_cache *cache)
 {
-    if (!(molt_process_status(p) & MOLT_DO_MAIL))
+    unsigned status = molt_process_status(p), n_counted = 0;
+    if (!(status & MOLT_DO_MAIL))
         return 0;
-    /* Seq_cst, before the exchange: see the top of this file. */
+    /* Seq_cst, before the mail is taken: see the top of this file. */
     atomic_fetch_and(&p->status, ~MOLT_DO_MAIL);
+    struct molt_block *root =
+        status & MOLT_IS_LIMITED ? take_counted(p, &n_counted) : take_inbox(p, 0);
     uint32_t mine = molt_pid_generation(molt_process_pid(p));
     unsigned n = 0;
-    for (struct molt_block *root = take_inbox(p, 0), *next; root; root = next) {
+    for (struct molt_block *next; root; root = next) {
         next = molt_message_after(root);
         if (__builtin_expect(molt_message_generation(root) != mine, 0)) {
             turn_away(p->rt, cache, root);
@@ -229,19 +288,27 @@ unsigned molt_process_drain(struct molt_process *p, struct molt_block_cache *cac
         append(p, root);
         n++;
     }
-    add_mail(p, n);
+    add_mail(p, n - n_counted);
     /* Moved for a callback that waits: it has to look. */
     if (n > 0 && molt_process_status(p) & MOLT_IS_RECEIVING)
         atomic_fetch_or(&p->status, MOLT_DO_MAIL);
     return n;
 }
 
+/* @root was taken out of the own list. */
+static void note_taken(struct molt_process *p, struct molt_block *root)
+{
+    add_mail(p, -1u);
+    root->link.next = NULL;
+    if (__builtin_expect(molt_process_status(p) & MOLT_IS_LIMITED, 0))
+        molt_limit_room(p);
+}
+
 struct molt_block *molt_process_take(struct molt_process *p)
 {
     struct molt_block *root = p->mail;
     p->mail = molt_message_after(root);
-    add_mail(p, -1u);
-    root->link.next = NULL;
+    note_taken(p, root);
     return root;
 }
 
@@ -254,8 +321,7 @@ void molt_process_pluck(struct molt_process *p, struct molt_block *before, struc
         p->mail = after;
     if (p->mail_last == root)
         p->mail_last = before;
-    add_mail(p, -1u);
-    root->link.next = NULL;
+    note_taken(p, root);
 }
 
 void molt_process_untake(struct molt_process *p, struct molt_block *root)
@@ -389,6 +455,7 @@ void molt_process_describe_wait(const struct molt_process *p, char *buf, size_t 
                  kind == MOLT_WAIT_SLEEP     ? "sleep"
                  : kind == MOLT_WAIT_RECEIVE ? "receive"
                  : kind == MOLT_WAIT_SOCKET  ? "socket"
+                 : kind == MOLT_WAIT_SEND    ? "send"
                  : kind == MOLT_WAIT_RESOLVE ? "resolve"
                                              : "");
 }

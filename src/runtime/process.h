@@ -107,6 +107,7 @@ enum {
 #define MOLT_IS_NAMED 0x400000u       /* has or may have a registered name */
 #define MOLT_IS_TRAPPING 0x800000u    /* molt_trap_exit() */
 #define MOLT_IS_GROUPED 0x1000000u    /* is or may be a member of groups */
+#define MOLT_IS_LIMITED 0x2000000u    /* has bounds */
 #define MOLT_IS_POLLING 0x10000000u   /* suspended, and READY matters */
 
 #define MOLT_SLOT_BITS 24
@@ -280,10 +281,13 @@ void molt_process_drop_prepared(struct molt_process *p, struct molt_block_cache 
 void molt_process_signal(struct molt_process *p, unsigned reasons);
 
 /* Put @root, packed, into the mailbox of @pid, as @kind from @from. Consumed
- * on success. MOLT_EDEAD. Of casts and calls to a mailbox that is full: MOLT_EBUSY,
- * MOLT_ELIMIT. */
+ * on success. MOLT_EDEAD. */
 int molt_process_post(struct molt_runtime *rt, molt_pid pid, struct molt_block *root,
                       enum molt_message_kind kind, struct molt_from from);
+/* The same, if there is room for it: MOLT_EBUSY, MOLT_ELIMIT if the mailbox is
+ * full, see limit.h. What the runtime itself sends needs no room. */
+int molt_process_offer(struct molt_runtime *rt, molt_pid pid, struct molt_block *root,
+                       enum molt_message_kind kind, struct molt_from from);
 
 /* End the wait for @ref with @rc, or with @reply (packed, may be NULL; given to
  * the waiter then). False if nobody waits for it any more. */

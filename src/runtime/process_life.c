@@ -73,16 +73,16 @@ static void publish(struct molt_process *p)
      * an earlier process, whoever looks will see. */
     unsigned keep = MOLT_IS_NAMED | MOLT_IS_GROUPED | MOLT_DO_MAIL | MOLT_DO_EXIT | MOLT_DO_KILL;
     unsigned clear = ~(OF_THE_SLOT | keep | MOLT_STATE_MASK);
+    unsigned set = MOLT_DO_INIT | (p->bounds ? MOLT_IS_LIMITED : 0);
     /* Seq_cst: see grow() in process_table.c. */
     if (p->server_id >= 0 && atomic_load(&p->rt->held[p->server_id])) {
         unsigned old = molt_process_status(p), new;
         do
-            new = (old & ~clear & ~MOLT_STATE_MASK) | MOLT_DO_INIT | MOLT_IS_HELD |
-                  MOLT_STATE_CLAIMED;
+            new = (old & ~clear & ~MOLT_STATE_MASK) | set | MOLT_IS_HELD | MOLT_STATE_CLAIMED;
         while (!atomic_compare_exchange_weak(&p->status, &old, new));
         return;
     }
-    molt_process_leave(p, MOLT_DO_INIT, clear);
+    molt_process_leave(p, set, clear);
 }
 
 /* No longer findable. */
@@ -114,6 +114,7 @@ static void take_back(struct molt_process *p, struct molt_runner *runner)
     (void)retire(p);
     molt_socket_close_all(p);
     molt_process_close_mail(p, &runner->cache);
+    molt_bounds_end(p);
     molt_relation_end(p, &runner->cache, MOLT_EDEAD);
     molt_slot_give(p->rt, &runner->slots, p);
 }
@@ -125,8 +126,9 @@ int molt_process_spawn(struct molt_runtime *rt, const struct molt_spawn *spawn, 
     int rc = molt_relation_prepare(rt, &runner->cache, spawn, &relations);
     if (rc < 0)
         return rc;
+    struct molt_bounds *bounds = spawn->limits ? molt_bounds_new(spawn->limits) : NULL;
     struct molt_process *p;
-    rc = molt_slot_take(rt, &runner->slots, &p);
+    rc = spawn->limits && !bounds ? MOLT_ENOMEM : molt_slot_take(rt, &runner->slots, &p);
     if (rc < 0)
         goto fail_relations;
     molt_pid pid = begin(p, spawn, choose_lane(rt, runner, spawn));
@@ -137,6 +139,8 @@ int molt_process_spawn(struct molt_runtime *rt, const struct molt_spawn *spawn, 
     if (spawn->arg)
         molt_message_address(spawn->arg, &p->owner);
     p->arg = spawn->arg;
+    if (bounds)
+        molt_bounds_set(p, bounds);
     if (ret_pid)
         *ret_pid = pid;
     publish(p);
@@ -145,6 +149,7 @@ int molt_process_spawn(struct molt_runtime *rt, const struct molt_spawn *spawn, 
 fail_slot:
     take_back(p, runner);
 fail_relations:
+    molt_bounds_free(bounds);
     molt_relation_discard(rt, &runner->cache, &relations);
     return rc;
 }
@@ -166,6 +171,9 @@ static void end_wait(struct molt_process *p, struct molt_runner *runner)
     }
     p->wait_root = NULL;
     p->fiber->act.wait_kind = MOLT_WAIT_NONE;
+    struct molt_block *unsent = molt_limit_end_wait(&p->fiber->act.sender);
+    if (unsent)
+        molt_message_drop(p->rt->heap, &runner->cache, unsent);
 }
 
 static void leave_stack(struct molt_process *p, struct molt_runner *runner)
@@ -236,6 +244,7 @@ void molt_process_destroy(struct molt_process *p, int reason)
     molt_process_fail_deferred(p);
     drop_blocks(p, &runner->cache);
     molt_runtime_bequeath_tables(rt, &runner->cache, pid);
+    molt_bounds_end(p);
     molt_relation_end(p, &runner->cache, reason);
     molt_runtime_ended(rt, pid, reason);
     molt_slot_give(rt, &runner->slots, p);

@@ -174,6 +174,8 @@ static void look_at_process(struct look *look, struct molt_process *p)
         look_at_list(look, &prepared->owner.blocks, "prepared ");
     if (p->arg)
         look_at_message(look, p->arg, "spawn argument ");
+    if (p->fiber && p->fiber->act.sender.slot)
+        look_at_message(look, p->fiber->act.sender.root, "message to be sent ");
     if (p->fiber) {
         const struct molt_block *single = p->fiber->act.single;
         if (single && molt_block_owner(single) == &p->owner)
