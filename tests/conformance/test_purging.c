@@ -150,37 +150,60 @@ static void beam_33_hard_purge_counts_whom_it_ended(void **state)
     fixture_close(&f);
 }
 
+/* Process t, which waits in a callback, and process w, which is linked to it and
+ * monitors it. */
+static const char watched_c[] =
+    "#include <molt/molt.h>\n#include \"t.h\"\n"
+    "struct t { long n; };\nstruct wait { long n; };\nstruct watch { molt_pid pid; };\n"
+    "static void set(long *cell, long to)\n{\n    __atomic_store_n(cell, to, "
+    "__ATOMIC_SEQ_CST);\n}\n"
+    "static int on_wait(struct t *t, struct wait *m)\n{\n    (void)t;\n    (void)m;\n"
+    "    set((long *)%#lx, 1);\n    molt_sleep(100000);\n    return 0;\n}\n"
+    "static void terminate(struct t *t, int reason)\n{\n    (void)t;\n    (void)reason;\n"
+    "    set((long *)%#lx, 1);\n}\n"
+    "MOLT_SERVER(t, struct t, .terminate = MOLT_FN(terminate),\n"
+    "            .on = { MOLT_CAST(struct wait, on_wait) });\n"
+    "static int on_watch(struct t *t, struct watch *m)\n{\n    uint64_t ref;\n    (void)t;\n"
+    "    if (molt_trap_exit(1) < 0 || molt_link(m->pid) < 0 || molt_monitor(m->pid, &ref) < 0)\n"
+    "        return MOLT_EINVAL;\n    set((long *)%#lx, 1);\n    return 0;\n}\n"
+    "static int on_exit(struct t *t, const struct molt_exit *e)\n{\n    (void)t;\n"
+    "    set((long *)%#lx, e->reason);\n    return 0;\n}\n"
+    "static int on_down(struct t *t, const struct molt_down *d)\n{\n    (void)t;\n"
+    "    set((long *)%#lx, d->reason);\n    return 0;\n}\n"
+    "MOLT_SERVER(w34, struct t, .on_exit = MOLT_FN(on_exit), .on_down = MOLT_FN(on_down),\n"
+    "            .on = { MOLT_CAST(struct watch, on_watch) });\n"
+    "int t_wait(void)\n{\n    return molt_send(\"t\", molt_new(struct wait));\n}\n"
+    "int t_watch(void)\n{\n    struct watch *m = molt_new(struct watch);\n"
+    "    m->pid = molt_whereis(\"t\");\n    return molt_send(\"watcher\", m);\n}\n";
+
 static void beam_34_killed_process_runs_no_terminate(void **state)
 {
     (void)state;
     struct fixture f;
     fixture_open(&f);
-    struct cell terminated = {0}, entered = {0};
-    char text[2048];
-    snprintf(text, sizeof(text),
-             "#include <molt/molt.h>\n#include \"t.h\"\n"
-             "struct t { long n; };\nstruct wait { long n; };\n"
-             "static int on_wait(struct t *t, struct wait *m)\n{\n    (void)t;\n    (void)m;\n"
-             "    __atomic_store_n((long *)%#lx, 1, __ATOMIC_SEQ_CST);\n"
-             "    molt_sleep(100000);\n    return 0;\n}\n"
-             "static void terminate(struct t *t, int reason)\n{\n    (void)t;\n    (void)reason;\n"
-             "    __atomic_store_n((long *)%#lx, 1, __ATOMIC_SEQ_CST);\n}\n"
-             "MOLT_SERVER(t, struct t, .terminate = MOLT_FN(terminate),\n"
-             "            .on = { MOLT_CAST(struct wait, on_wait) });\n"
-             "int t_wait(void)\n{\n    return molt_send(\"t\", molt_new(struct wait));\n}\n",
-             (unsigned long)&entered.value, (unsigned long)&terminated.value);
-    rig_write(f.rig, "src/t.h", "int t_wait(void);\n");
+    struct cell terminated = {0}, entered = {0}, watching = {0}, exited = {0}, down = {0};
+    char text[4096];
+    snprintf(text, sizeof(text), watched_c, (unsigned long)&entered.value,
+             (unsigned long)&terminated.value, (unsigned long)&watching.value,
+             (unsigned long)&exited.value, (unsigned long)&down.value);
+    rig_write(f.rig, "src/t.h", "int t_wait(void);\nint t_watch(void);\n");
     rig_write(f.rig, "src/t.c", text);
     if (rig_upgrade(f.rig) < 0)
         fail_msg("%s", rig_error(f.rig));
     molt_safepoint(f.thread);
     molt_pid pid;
     assert_int_equal(molt_spawn("t", "t", NULL, &pid), 0);
+    assert_int_equal(molt_spawn("w34", "watcher", NULL, NULL), 0);
+    assert_int_equal(((version_fn *)rig_function(f.rig, "t", "t_watch"))(), 0);
+    cell_await(&watching, 1);
     assert_int_equal(((version_fn *)rig_function(f.rig, "t", "t_wait"))(), 0);
     cell_await(&entered, 1);
     assert_int_equal(molt_runtime_kill(molt_host_runtime(rig_host(f.rig)), pid), 0);
     assert_false(fixture_lives("t"));
     assert_int_equal(atomic_load(&terminated.value), 0);
+    cell_await(&exited, MOLT_EKILLED);
+    cell_await(&down, MOLT_EKILLED);
+    assert_true(fixture_lives("watcher"));
     fixture_close(&f);
 }
 
