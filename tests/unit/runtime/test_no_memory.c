@@ -1,106 +1,170 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The molt authors */
-/* Each allocation fails in turn: the table stays as it was, nothing leaks. */
+/* What links, monitors, spawns, groups and limits do when an allocation fails:
+ * each in turn, until one attempt needs none that fails. */
+#include "unit/runtime/actors.h"
+
 #include "support/alloc_fail.h"
-#include "unit/runtime/table_fixture.h"
 
-static void life(struct molt_tables *tables, enum molt_table_kind kind, bool *is_whole)
+#include "runtime/rt.h"
+
+#define NTH_MAX 100
+
+static struct fake_module module;
+
+struct attempt {
+    molt_pid pid;
+    int (*fn)(struct attempt *a);
+    int rc;
+    bool has_failed;
+    size_t nth;
+};
+
+static void do_attempt(void *arg)
 {
-    struct molt_table_layout layout;
-    struct molt_table_options o = {.kind = kind, .name = "n", .access = MOLT_TABLE_PUBLIC};
-    molt_table t;
-    *is_whole = true;
-    molt_table_layout_init(&layout, &long_type, MOLT_TABLE_KEY_SIGNED, &hit_type, NULL);
-    while (molt_tables_create(tables, 1, &layout, &o, &t, NULL) < 0) {
-        *is_whole = false;
-        assert_int_equal(molt_tables_find(tables, "n", &t), MOLT_ENOENT);
-    }
-    for (long key = 0; key < 700; key++) {
-        struct hit hit;
-        int rc = hit_put(tables, t, key, key);
-        if (rc < 0) {
-            *is_whole = false;
-            assert_int_equal(rc, MOLT_ENOMEM);
-            assert_int_equal(hit_get(tables, t, key, &hit), MOLT_ENOENT);
-            assert_int_equal(molt_tables_count(tables, t), key);
-            assert_int_equal(hit_put(tables, t, key, key), 0);
-        }
-    }
-    for (long key = 0; key < 700; key++) {
-        struct hit hit;
-        assert_int_equal(hit_get(tables, t, key, &hit), 0);
-        assert_int_equal(hit.n, key);
-    }
-    while (molt_tables_clear(tables, 1, t) < 0) {
-        *is_whole = false;
-        assert_int_equal(molt_tables_count(tables, t), 700);
-    }
-    assert_int_equal(molt_tables_count(tables, t), 0);
-    assert_int_equal(molt_tables_drop(tables, 1, t), 0);
+    struct attempt *a = arg;
+    alloc_fail_at(a->nth);
+    a->rc = a->fn(a);
+    a->has_failed = alloc_fail_end();
 }
 
-static void run(enum molt_table_kind kind)
+/* Each allocation of @fn fails once. What it could do without is no failure. */
+static void try_all(molt_pid who, struct attempt *a)
 {
-    bool has_failed = true;
-    size_t n = 0;
-    while (has_failed) {
-        struct molt_tables tables;
-        bool is_whole;
-        molt_tables_init(&tables, NULL);
-        alloc_fail_at(++n);
-        life(&tables, kind, &is_whole);
-        has_failed = alloc_fail_end();
-        if (!has_failed)
-            assert_true(is_whole);
-        molt_tables_fini(&tables);
+    int n_refused = 0;
+    a->has_failed = true;
+    for (a->nth = 1; a->has_failed && a->nth < NTH_MAX; a->nth++) {
+        actor_do(who, do_attempt, a);
+        assert_true(a->rc == 0 || (a->rc == MOLT_ENOMEM && a->has_failed));
+        n_refused += a->rc != 0;
     }
-    /* A table, its body, its index, slots, a thread's record, slabs, and more. */
-    assert_in_range(n, 10, 3000);
+    assert_false(a->has_failed);
+    assert_int_equal(a->rc, 0);
+    assert_true(n_refused > 0);
 }
 
-static void sets_lose_nothing_without_memory(void **state)
+static int try_link(struct attempt *a)
 {
-    (void)state;
-    run(MOLT_TABLE_SET);
+    int rc = molt_link(a->pid);
+    return rc < 0 ? rc : molt_unlink(a->pid);
 }
 
-static void ordered_tables_lose_nothing_without_memory(void **state)
+static int try_monitor(struct attempt *a)
 {
-    (void)state;
-    run(MOLT_TABLE_ORDERED);
+    uint64_t ref;
+    int rc = molt_monitor(a->pid, &ref);
+    return rc < 0 ? rc : molt_demonitor(ref);
 }
 
-static void report(void *user, const struct molt_range *range, uint64_t holder, const char *why)
+static int try_spawn(struct attempt *a)
 {
-    (void)user;
-    (void)range;
-    (void)holder;
-    (void)why;
+    uint64_t ref;
+    struct molt_limits limits = {.mailbox = 1};
+    struct molt_spawn_options o = {.size = sizeof(o),
+                                   .flags = MOLT_SPAWN_LINK | MOLT_SPAWN_MONITOR,
+                                   .name = "born",
+                                   .ret_monitor = &ref,
+                                   .limits = &limits};
+    return molt_spawn_with("actor", NULL, &o, &a->pid);
 }
 
-static void a_scan_without_memory_says_so(void **state)
+static int try_join(struct attempt *a)
+{
+    int rc = molt_group_join("g", a->pid);
+    return rc < 0 ? rc : molt_group_leave("g", a->pid);
+}
+
+static void who_links_or_monitors_is_told_and_nothing_has_changed(void **state)
 {
     (void)state;
-    struct molt_tables tables;
-    const struct molt_range range = {.lo = 1, .hi = 2};
-    bool has_failed = true;
-    molt_tables_init(&tables, NULL);
-    table_of_hits(&tables, MOLT_TABLE_SET);
-    for (size_t n = 1; has_failed; n++) {
-        alloc_fail_at(n);
-        int rc = molt_table_scan(&tables, &range, 1, report, NULL);
-        has_failed = alloc_fail_end();
-        assert_int_equal(rc, has_failed ? MOLT_ENOMEM : 0);
-    }
-    molt_tables_fini(&tables);
+    molt_pid a = actor_new(), b = actor_new();
+    struct attempt attempt = {.pid = b, .fn = try_link};
+    try_all(a, &attempt);
+    attempt.fn = try_monitor;
+    try_all(a, &attempt);
+    assert_int_equal(molt_exit(b, MOLT_EIO), 0);
+    fake_await_processes(1);
+    actor_sync(a);
+    assert_int_equal(fake_get(ACTOR_DOWNS), 0);
 }
+
+static void a_spawn_that_fails_leaves_no_name_and_no_process(void **state)
+{
+    (void)state;
+    molt_pid a = actor_new();
+    struct attempt attempt = {.fn = try_spawn};
+    try_all(a, &attempt);
+    fake_await_processes(2);
+    assert_int_equal(molt_whereis("born"), attempt.pid);
+    assert_int_equal(molt_exit(attempt.pid, 0), 0);
+    fake_await(ACTOR_DOWNS, 1);
+    assert_int_equal(fake_get(ACTOR_DOWNS), 1);
+}
+
+static void a_group_without_members_is_gone(void **state)
+{
+    (void)state;
+    molt_pid a = actor_new();
+    struct attempt attempt = {.pid = a, .fn = try_join};
+    try_all(a, &attempt);
+    assert_int_equal(fake_here->rt->groups.n_groups, 0);
+    assert_int_equal(fake_here->rt->groups.n_rolls, 0);
+}
+
+/* An end needs no memory to be told. */
+static void do_watch(void *arg)
+{
+    struct attempt *a = arg;
+    uint64_t ref;
+    assert_int_equal(molt_trap_exit(1), 0);
+    assert_int_equal(molt_link(a->pid), 0);
+    assert_int_equal(molt_monitor(a->pid, &ref), 0);
+}
+
+static void do_end(void *arg)
+{
+    (void)arg;
+    alloc_fail_at(1); /* on this thread, whose next allocation isn't before the end is told */
+    assert_int_equal(molt_exit(molt_self(), MOLT_EIO), 0);
+}
+
+static void an_end_is_told_without_memory(void **state)
+{
+    (void)state;
+    molt_pid a = actor_new();
+    struct attempt attempt = {.pid = actor_new()};
+    actor_do(a, do_watch, &attempt);
+    actor_post(attempt.pid, do_end, &attempt);
+    fake_await(ACTOR_EXITS, 1);
+    fake_await(ACTOR_DOWNS, 1);
+    assert_int_equal(actor_heard(HEARD_DOWN, a).reason, MOLT_EIO);
+}
+
+/* ---- fixture ---- */
+
+static int setup(void **state)
+{
+    static struct fake f;
+    actors_start(&f, &module, 1);
+    *state = &f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    actors_stop(*state);
+    return 0;
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sets_lose_nothing_without_memory),
-        cmocka_unit_test(ordered_tables_lose_nothing_without_memory),
-        cmocka_unit_test(a_scan_without_memory_says_so),
+        TEST(who_links_or_monitors_is_told_and_nothing_has_changed),
+        TEST(a_spawn_that_fails_leaves_no_name_and_no_process),
+        TEST(a_group_without_members_is_gone),
+        TEST(an_end_is_told_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
