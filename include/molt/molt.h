@@ -139,12 +139,18 @@ struct molt_request {
 
 /* Send @msg as molt_call() does, but go on; then wait for its answer, once. A
  * process may have up to 16 open requests. Answers of requests that are never
- * awaited are dropped when the callback returns. Process only. */
+ * awaited are dropped when the callback returns. Process only. MOLT_ELIMIT: 16 are
+ * open. Awaiting answers as molt_call() does, and MOLT_EINVAL for a request that
+ * is not open: awaited already, of another process, of an earlier callback. */
 int molt_call_async(const char *name, molt_pid pid, void *msg, struct molt_request *ret_request);
 #define molt_await(request, ret, timeout_ms)                                                       \
     molt_await_typed((request), (void **)(ret), MOLT_TAG(**(ret)), (timeout_ms))
 int molt_await_typed(const struct molt_request *request, void **ret,
                      const struct molt_type *const *tag, int timeout_ms);
+
+/* A task: start a process of @server for one call with @arg, to be awaited. The
+ * handler returns MOLT_STOP when it has replied. As molt_spawn(), molt_call_async(). */
+int molt_async(const char *server, void *arg, struct molt_request *ret_request);
 
 /* Inside a callback, wait for the first message of type **ret in the mailbox,
  * whatever stands before it, at most @timeout_ms (< 0: for ever); the others

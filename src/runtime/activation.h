@@ -18,6 +18,7 @@
 #include "runtime/timer.h"
 
 struct molt_block;
+struct molt_requests;
 struct molt_type;
 struct molt_worker;
 
@@ -95,9 +96,10 @@ struct molt_activation {
     enum molt_wait_kind wait_kind;
     struct molt_timer wait_timer;
     struct molt_mail_marks marks;
-    struct molt_sender sender; /* SEND */
-    int fail_reason;           /* of is_failed; 0: MOLT_EUNDEF */
-    char whom[MOLT_NAME_MAX]; /* name of the process that was called, or "" */
+    struct molt_requests *requests; /* molt_call_async(); NULL: none in this callback */
+    struct molt_sender sender;      /* SEND */
+    int fail_reason;                /* of is_failed; 0: MOLT_EUNDEF */
+    char whom[MOLT_NAME_MAX];       /* name of the process that was called, or "" */
     molt_pid whom_pid;
     unsigned n_locks;
     const void *locks[MOLT_LOCKS_KEPT]; /* the last ones taken */

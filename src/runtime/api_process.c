@@ -94,14 +94,6 @@ static void free_graph(struct molt_runner *runner, struct molt_process *p, struc
     molt_runner_drop(runner, root);
 }
 
-static void note_whom(struct molt_activation *act, const char *name, molt_pid pid)
-{
-    act->whom_pid = pid;
-    act->whom[0] = '\0';
-    if (name && !memccpy(act->whom, name, '\0', sizeof(act->whom)))
-        act->whom[sizeof(act->whom) - 1] = '\0';
-}
-
 /* Post a call, and begin to wait for its reply. */
 static int post_call(struct molt_runner *runner, molt_pid pid, const char *name,
                      struct molt_block *root, uint64_t *ret_ref)
@@ -110,7 +102,7 @@ static int post_call(struct molt_runner *runner, molt_pid pid, const char *name,
     uint64_t ref = molt_wait_begin(p, MOLT_WAIT_CALL);
     if (!ref)
         return MOLT_EKILLED;
-    note_whom(&p->fiber->act, name, pid);
+    molt_wait_note_whom(p, name, pid);
     struct molt_from from = {molt_process_pid(p), ref};
     runner->budget--;
     int rc = molt_process_offer(runner->rt, pid, root, MOLT_MESSAGE_CALL, from);
@@ -139,16 +131,27 @@ static int call(struct molt_runner *runner, molt_pid pid, const char *name, stru
     return molt_wait_end(p, ret_root);
 }
 
-static int check_call(struct molt_runner *runner, const char *name, molt_pid *pid)
+/* Whom to call: not oneself, one would wait for ever. */
+static int find_callee(struct molt_runner *runner, const char *name, molt_pid *pid)
 {
-    struct molt_process *p = runner->process;
     if (name)
         *pid = molt_names_find(runner->rt, name);
     if (!*pid)
         return name ? MOLT_ENOENT : MOLT_EINVAL;
-    if (*pid == molt_process_pid(p))
-        return MOLT_EINVAL;
-    return molt_wait_check_locks(p, "molt_call()");
+    return *pid == molt_process_pid(runner->process) ? MOLT_EINVAL : 0;
+}
+
+/* The answer, if it is of the type that the caller takes. */
+static int give_answer(struct molt_runner *runner, struct molt_block *root,
+                       const struct molt_type *const *tag, void **ret)
+{
+    const struct molt_type *type = tag ? *tag : NULL;
+    if (type && root->type != type) {
+        free_graph(runner, runner->process, root);
+        return MOLT_ETYPE;
+    }
+    *ret = molt_block_payload(root);
+    return 0;
 }
 
 int molt_call_typed(const char *name, molt_pid pid, void *msg, void **ret,
@@ -159,7 +162,9 @@ int molt_call_typed(const char *name, molt_pid pid, void *msg, void **ret,
         return refuse(msg);
     if (!runner->process)
         return consume(runner, msg, MOLT_ENOPROC);
-    int rc = check_call(runner, name, &pid);
+    int rc = find_callee(runner, name, &pid);
+    if (rc == 0)
+        rc = molt_wait_check_locks(runner->process, "molt_call()");
     if (rc < 0)
         return consume(runner, msg, rc);
     struct molt_block *root;
@@ -167,15 +172,65 @@ int molt_call_typed(const char *name, molt_pid pid, void *msg, void **ret,
     if (rc < 0)
         return rc;
     rc = call(runner, pid, name, root, timeout_ms, &root);
-    if (rc < 0)
+    return rc < 0 ? rc : give_answer(runner, root, tag, ret);
+}
+
+/* ---- requests ------------------------------------------------------------------ */
+
+static int request(struct molt_runner *runner, molt_pid pid, struct molt_block *root,
+                   struct molt_request *ret_request)
+{
+    struct molt_process *p = runner->process;
+    struct molt_from from = {molt_process_pid(p), molt_wait_next_ref(p)};
+    int rc = molt_request_open(p, from.ref, pid);
+    if (rc < 0) {
+        molt_runner_drop(runner, root);
         return rc;
-    const struct molt_type *type = tag ? *tag : NULL;
-    if (type && root->type != type) {
-        free_graph(runner, runner->process, root);
-        return MOLT_ETYPE;
     }
-    *ret = molt_block_payload(root);
-    return 0;
+    int forever = -1;
+    runner->budget--;
+    do
+        rc = molt_process_offer(runner->rt, pid, root, MOLT_MESSAGE_CALL, from);
+    while (__builtin_expect(rc == MOLT_EBUSY, 0) &&
+           (rc = await_room(runner, pid, root, &forever)) == 0);
+    if (rc == 0) {
+        *ret_request = (struct molt_request){.pid = from.pid, .ref = from.ref};
+        return 0;
+    }
+    molt_request_abandon(p, from.ref);
+    molt_runner_drop(runner, root);
+    return rc;
+}
+
+int molt_call_async(const char *name, molt_pid pid, void *msg, struct molt_request *ret_request)
+{
+    struct molt_runner *runner = effective_runner();
+    if (!runner)
+        return refuse(msg);
+    if (!runner->process)
+        return consume(runner, msg, MOLT_ENOPROC);
+    int rc = ret_request ? find_callee(runner, name, &pid) : MOLT_EINVAL;
+    if (rc < 0)
+        return consume(runner, msg, rc);
+    struct molt_block *root;
+    rc = molt_runner_take(runner, msg, &root);
+    return rc < 0 ? rc : request(runner, pid, root, ret_request);
+}
+
+int molt_await_typed(const struct molt_request *request, void **ret,
+                     const struct molt_type *const *tag, int timeout_ms)
+{
+    struct molt_runner *runner = effective_runner();
+    struct molt_process *p = runner ? runner->process : NULL;
+    if (!p)
+        return MOLT_ENOPROC;
+    if (!request || request->pid != molt_process_pid(p))
+        return MOLT_EINVAL;
+    int rc = molt_wait_check_locks(p, "molt_await()");
+    struct molt_block *root = NULL;
+    if (rc == 0)
+        rc = molt_request_await(p, request->ref, timeout_ms, &root);
+    return rc < 0 ? rc : give_answer(runner, root, tag, ret);
 }
 
 /* If it is the call that is being handled, nobody need remember it. */
@@ -315,6 +370,23 @@ int molt_spawn(const char *server, const char *name, void *arg, molt_pid *ret_pi
 {
     struct molt_spawn_options options = {.size = sizeof(options), .name = name};
     return molt_spawn_with(server, arg, &options, ret_pid);
+}
+
+int molt_async(const char *server, void *arg, struct molt_request *ret_request)
+{
+    struct molt_runner *runner = effective_runner();
+    molt_pid pid;
+    if (!runner)
+        return refuse(arg);
+    if (!runner->process)
+        return consume(runner, arg, MOLT_ENOPROC);
+    int rc = arg && ret_request ? molt_spawn(server, NULL, NULL, &pid) : MOLT_EINVAL;
+    if (rc < 0)
+        return arg ? consume(runner, arg, rc) : rc;
+    rc = molt_call_async(NULL, pid, arg, ret_request);
+    if (rc < 0)
+        (void)molt_process_exit(runner->rt, pid, 0);
+    return rc;
 }
 
 molt_pid molt_self(void)

@@ -378,6 +378,8 @@ static enum outcome run(struct molt_worker *w, struct molt_process *p, struct mo
         warn_of_locks(p, act);
     if (__builtin_expect(act->is_holding_world, 0))
         leave_world(w, p, act);
+    if (__builtin_expect(act->requests != NULL, 0))
+        molt_requests_close(p, act, &w->runner.cache);
     act->callback.kind = MOLT_CALLBACK_NONE;
     add_one(&p->n_callbacks);
     if (__builtin_expect(phase_of(p) == MOLT_PHASE_NEW, 0))

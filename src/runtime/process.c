@@ -355,16 +355,26 @@ size_t molt_process_mailbox(const struct molt_process *p)
 
 /* ---- waits and ends -------------------------------------------------------------- */
 
+/* Numbers are never used again in this slot, so an earlier process's answer
+ * can't be taken for the present one's. Seq_cst: see molt_process_exit(). */
+static bool take_wait(struct molt_process *p, uint64_t ref)
+{
+    return atomic_compare_exchange_strong(&p->wait_ref, &ref, 0);
+}
+
 bool molt_process_complete(struct molt_runtime *rt, molt_pid pid, uint64_t ref, int rc,
                            struct molt_block *reply)
 {
     struct molt_process *p = molt_process_find(rt, pid);
     if (!p || !ref)
         return false;
-    /* Numbers are never used again in this slot, so an earlier process's answer
-     * can't be taken for the present one's. Seq_cst: see molt_process_exit(). */
-    if (!atomic_compare_exchange_strong(&p->wait_ref, &ref, 0))
-        return false;
+    if (!take_wait(p, ref)) {
+        if (molt_request_complete(p, ref, rc, reply))
+            return true;
+        /* The request that it was may be the one that is waited for by now. */
+        if (!take_wait(p, ref))
+            return false;
+    }
     if (reply)
         molt_message_address(reply, &p->owner);
     p->wait_root = reply;
@@ -470,7 +480,9 @@ struct molt_deferred {
 static bool is_waiting(struct molt_runtime *rt, struct molt_from from)
 {
     struct molt_process *p = molt_process_find(rt, from.pid);
-    return p && atomic_load_explicit(&p->wait_ref, memory_order_relaxed) == from.ref;
+    /* Twice: see molt_process_complete(). */
+    return p && (atomic_load(&p->wait_ref) == from.ref || molt_request_is_open(p, from.ref) ||
+                 atomic_load(&p->wait_ref) == from.ref);
 }
 
 /* Forget those that somebody else has answered, or that gave up. */

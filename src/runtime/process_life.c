@@ -182,12 +182,17 @@ static void leave_stack(struct molt_process *p, struct molt_runner *runner)
     if (!fiber)
         return;
     struct molt_activation *act = &fiber->act;
+    const struct molt_callback *cb = &act->callback;
+    /* The caller, unless the callback's end has told it already. */
+    if (cb->kind == MOLT_CALLBACK_CALL && cb->is_call)
+        molt_process_complete(p->rt, cb->from.pid, cb->from.ref, MOLT_EDEAD, NULL);
     molt_block_drop_list(p->rt->heap, &runner->cache, &act->arrived);
     if (act->single && molt_block_owner(act->single) == &p->owner &&
         molt_list_is_empty(&act->single->link))
         molt_block_release(p->rt->heap, &runner->cache, act->single);
     if (act->callback.message)
         molt_message_drop(p->rt->heap, &runner->cache, act->callback.message);
+    molt_requests_close(p, act, &runner->cache);
     if (act->is_visiting)
         molt_participant_return(runner->participant);
     if (act->is_holding_world)

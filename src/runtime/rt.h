@@ -18,6 +18,7 @@
 #include "runtime/monitor.h"
 #include "runtime/names.h"
 #include "runtime/process.h"
+#include "runtime/request.h"
 #include "runtime/runner.h"
 #include "runtime/runtime.h"
 #include "runtime/scan.h"
@@ -39,6 +40,7 @@ struct molt_runtime {
     struct molt_sockets sockets;
     struct molt_resolver *resolver;
     struct molt_sends sends;
+    struct molt_request_table requests;
 
     unsigned n_workers;          /* constant after molt_runtime_new() */
     unsigned n_threads;          /* of workers, spare ones included */

@@ -105,6 +105,7 @@ static int init_parts(struct molt_runtime *rt)
     molt_code_join(rt->code, &rt->participant, "executor", false);
     molt_runner_init(&rt->executor, rt, &rt->participant);
     rc = init_workers(rt);
+    molt_requests_init(&rt->requests);
     return rc < 0 ? rc : molt_sends_init(rt);
 }
 
@@ -182,6 +183,7 @@ void molt_runtime_free(struct molt_runtime *rt)
     }
     molt_tables_fini(&rt->tables);
     molt_sends_fini(rt);
+    molt_requests_fini(&rt->requests);
     molt_names_fini(&rt->names);
     molt_groups_fini(&rt->groups);
     molt_sockets_fini(&rt->sockets);

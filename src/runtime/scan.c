@@ -162,6 +162,16 @@ static void look_at_stack(struct look *look, const struct molt_fiber *fiber)
     }
 }
 
+/* Answers that came; those that come now are looked at by their senders. */
+static void look_at_requests(struct look *look, struct molt_requests *set)
+{
+    for (unsigned i = 0; set && i < MOLT_REQUESTS_MAX; i++) {
+        struct molt_request_entry *entry = &set->entries[i];
+        if (entry->is_used && atomic_load(&entry->is_done) && entry->root)
+            look_at_message(look, entry->root, "reply ");
+    }
+}
+
 /* The process is claimed, and its inbox drained. What is pushed from here on is
  * looked at by its sender. */
 static void look_at_process(struct look *look, struct molt_process *p)
@@ -181,6 +191,7 @@ static void look_at_process(struct look *look, struct molt_process *p)
         if (single && molt_block_owner(single) == &p->owner)
             look_at_block(look, single, "message ");
         look_at_list(look, &p->fiber->act.arrived, "message ");
+        look_at_requests(look, p->fiber->act.requests);
         look_at_stack(look, p->fiber);
     }
     /* A reply that came is the waiter's once it is to resume. */

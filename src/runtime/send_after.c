@@ -133,7 +133,7 @@ void molt_send_now(struct molt_runtime *rt, const struct molt_timer_event *event
     /* Seq_cst: pairs with turn() of scan.c, through a grace period. */
     if (__builtin_expect(atomic_load(&rt->scan.is_on), 0))
         molt_scan_message(&rt->scan, root);
-    int rc = molt_process_post(rt, event->pid, root, MOLT_MESSAGE_CAST, (struct molt_from){0});
+    int rc = molt_process_offer(rt, event->pid, root, MOLT_MESSAGE_CAST, (struct molt_from){0});
     if (rc == MOLT_EBUSY) {
         molt_timer_start(timer->timers, timer, molt_clock_ns() + AGAIN_NS, event);
         return;

@@ -2,6 +2,8 @@
 /* SPDX-FileCopyrightText: The molt authors */
 #include "runtime/wait.h"
 
+#include <string.h>
+
 #include "base/clock.h"
 #include "runtime/after.h"
 #include "runtime/fiber.h"
@@ -9,14 +11,24 @@
 #include "runtime/rt.h"
 #include "runtime/worker.h"
 
-uint64_t molt_wait_begin(struct molt_process *p, enum molt_wait_kind kind)
+uint64_t molt_wait_next_ref(struct molt_process *p)
 {
-    int reason;
     p->ref = (p->ref + 1) & MOLT_REF_MASK;
     p->ref += p->ref == 0;
+    return p->ref;
+}
+
+uint64_t molt_wait_begin(struct molt_process *p, enum molt_wait_kind kind)
+{
+    return molt_wait_begin_as(p, kind, molt_wait_next_ref(p));
+}
+
+uint64_t molt_wait_begin_as(struct molt_process *p, enum molt_wait_kind kind, uint64_t number)
+{
+    int reason;
+    uint64_t ref = number;
     p->wait_root = NULL;
     p->wait_rc = 0;
-    uint64_t ref = p->ref;
     /* Seq_cst, before exit_word: see molt_process_exit(). */
     atomic_store(&p->wait_ref, ref);
     bool is_ending = atomic_load_explicit(&p->phase, memory_order_relaxed) == MOLT_PHASE_ENDING;
@@ -24,7 +36,23 @@ uint64_t molt_wait_begin(struct molt_process *p, enum molt_wait_kind kind)
         atomic_compare_exchange_strong(&p->wait_ref, &ref, 0))
         return 0;
     p->fiber->act.wait_kind = kind;
-    return p->ref;
+    return number;
+}
+
+void molt_wait_note_whom(struct molt_process *p, const char *name, molt_pid pid)
+{
+    struct molt_activation *act = &p->fiber->act;
+    act->whom_pid = pid;
+    act->whom[0] = '\0';
+    if (name && !memccpy(act->whom, name, '\0', sizeof(act->whom)))
+        act->whom[sizeof(act->whom) - 1] = '\0';
+}
+
+void molt_wait_accept(struct molt_process *p, struct molt_block *root)
+{
+    size_t bytes = molt_message_unpack(root, &p->owner.blocks);
+    size_t now = atomic_load_explicit(&p->owner.bytes, memory_order_relaxed);
+    atomic_store_explicit(&p->owner.bytes, now + bytes, memory_order_relaxed);
 }
 
 int molt_wait_end(struct molt_process *p, struct molt_block **ret_root)
@@ -32,11 +60,8 @@ int molt_wait_end(struct molt_process *p, struct molt_block **ret_root)
     p->fiber->act.wait_kind = MOLT_WAIT_NONE;
     struct molt_block *root = p->wait_root;
     p->wait_root = NULL;
-    if (root) {
-        size_t bytes = molt_message_unpack(root, &p->owner.blocks);
-        size_t now = atomic_load_explicit(&p->owner.bytes, memory_order_relaxed);
-        atomic_store_explicit(&p->owner.bytes, now + bytes, memory_order_relaxed);
-    }
+    if (root)
+        molt_wait_accept(p, root);
     *ret_root = root;
     return p->wait_rc;
 }

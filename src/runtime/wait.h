@@ -20,6 +20,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <molt/molt.h>
+
 #include "runtime/activation.h"
 
 struct molt_block;
@@ -29,12 +31,22 @@ struct molt_process;
  * wait at all. */
 uint64_t molt_wait_begin(struct molt_process *p, enum molt_wait_kind kind);
 
+/* The same with the number @number, which nobody else has used. */
+uint64_t molt_wait_begin_as(struct molt_process *p, enum molt_wait_kind kind, uint64_t number);
+/* A number that was never used in the process's slot. */
+uint64_t molt_wait_next_ref(struct molt_process *p);
+/* For whom it waits, for listings. @name may be NULL. */
+void molt_wait_note_whom(struct molt_process *p, const char *name, molt_pid pid);
+
 /* Suspend. @timeout_ms < 0: however long it takes. */
 void molt_wait_for(struct molt_process *p, uint64_t ref, int timeout_ms);
 
 /* What it was completed with; a reply (*ret_root, else NULL) becomes the
  * process's. */
 int molt_wait_end(struct molt_process *p, struct molt_block **ret_root);
+
+/* Packed blocks become the process's. */
+void molt_wait_accept(struct molt_process *p, struct molt_block *root);
 
 /* Nobody was told. Somebody may have completed the wait all the same. */
 void molt_wait_abort(struct molt_process *p, uint64_t ref);
