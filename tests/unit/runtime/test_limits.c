@@ -182,6 +182,7 @@ static void who_is_asked_to_end_stops_waiting(void **state)
     actor_post(sender, do_send, &o);
     await_senders(1);
     assert_int_equal(molt_exit(sender, MOLT_EIO), 0);
+    fake_await(ACTOR_DONE, 1);
     fake_await_processes(1);
     assert_int_equal(o.rc, MOLT_EKILLED);
     assert_int_equal(actor_heard(HEARD_END, sender).reason, MOLT_EIO);

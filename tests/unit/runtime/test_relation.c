@@ -166,6 +166,7 @@ static void a_link_to_a_dead_process_ends_at_once(void **state)
     struct order o = {.pid = b, .rc = -1};
     actor_post(a, do_link, &o);
     fake_await_processes(0);
+    fake_await(ACTOR_ENDS, 2);
     assert_int_equal(o.rc, 0);
     assert_int_equal(actor_heard(HEARD_END, a).reason, MOLT_EDEAD);
 }
@@ -242,6 +243,7 @@ static void a_linked_process_that_waits_is_woken_to_end(void **state)
     fake_await(ACTOR_OTHER, 1);
     assert_int_equal(molt_exit(b, MOLT_EIO), 0);
     fake_await_processes(0);
+    fake_await(ACTOR_ENDS, 2);
     assert_int_equal(o.rc, MOLT_EKILLED);
     assert_int_equal(actor_heard(HEARD_END, a).reason, MOLT_EIO);
 }
