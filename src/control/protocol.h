@@ -56,12 +56,17 @@ enum molt_frame_type {
     MOLT_FRAME_PURGE,      /* str module, u32 number, u8 is_hard -> u32 unloaded, u32 killed */
     MOLT_FRAME_META,       /* str module, u32 number (0: current) -> bytes meta */
     /* events                   payload */
-    MOLT_FRAME_LOG = 64, /* u32 level, str text */
-    MOLT_FRAME_UNLOADED, /* str module, u32 number, u64 retained_ms */
-    MOLT_FRAME_CRASH,    /* u32 signal, u64 address, u64 pid, u32 n, n * (str module, u32
-                            number, u64 offset), u64 connections: frames, innermost first;
-                            module "" is code of the host itself, offset then the pc.
-                            Sent from the signal handler; the connection ends after it. */
+    MOLT_FRAME_LOG = 64,  /* u32 level, str text */
+    MOLT_FRAME_UNLOADED,  /* str module, u32 number, u64 retained_ms */
+    MOLT_FRAME_CRASH,     /* u32 signal, u64 address, u64 pid, u32 n, n * (str module, u32
+                             number, u64 offset), u64 connections: frames, innermost first;
+                             module "" is code of the host itself, offset then the pc.
+                             Sent from the signal handler; the connection ends after it. */
+    MOLT_FRAME_CONTAINED, /* a crash that ended only its process: u64 pid, str label, str
+                             server, str state_type, str callback, str message, u64 callbacks,
+                             u32 signal, u64 address, str what, u64 n_all, u32 n, n * (str
+                             module, u32 number, u64 offset), as above. Newer hosts may append
+                             to it. */
 };
 
 /* upgrade result: u64 world, u32 n, n * (str module, u32 old_number (0: new),

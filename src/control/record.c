@@ -291,6 +291,29 @@ int molt_record_get_crash(const void *bytes, size_t len, struct molt_crash_recor
     return 0;
 }
 
+int molt_record_get_contained(const void *bytes, size_t len, struct molt_contained_record *ret)
+{
+    struct molt_reader r = molt_reader_init(bytes, len);
+    struct molt_contained_record c = {.pid = molt_reader_u64(&r)};
+    char **const names[] = {&c.label, &c.server, &c.state_type, &c.callback, &c.message};
+    void *frames = NULL;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        *names[i] = molt_reader_str(&r);
+    c.callbacks = molt_reader_u64(&r);
+    c.signal = molt_reader_u32(&r);
+    c.address = molt_reader_u64(&r);
+    c.what = molt_reader_str(&r);
+    c.n_all = molt_reader_u64(&r);
+    int rc = get_items(&frame_kind, &r, &frames, &c.n_frames);
+    /* What follows is of a newer host. */
+    c.frames = frames;
+    if (rc < 0)
+        molt_record_fini_contained(&c);
+    else
+        *ret = c;
+    return rc;
+}
+
 /* ---- the rest ----------------------------------------------------------- */
 
 void molt_record_free_versions(struct molt_version_record *list, size_t n)
@@ -325,6 +348,18 @@ void molt_record_fini_crash(struct molt_crash_record *record)
     free_items(&frame_kind, record->frames, record->n_frames);
     record->frames = NULL;
     record->n_frames = 0;
+}
+
+void molt_record_fini_contained(struct molt_contained_record *record)
+{
+    free(record->label);
+    free(record->server);
+    free(record->state_type);
+    free(record->callback);
+    free(record->message);
+    free(record->what);
+    free_items(&frame_kind, record->frames, record->n_frames);
+    *record = (struct molt_contained_record){0};
 }
 
 const char *molt_record_process_state(uint32_t state)

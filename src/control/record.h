@@ -26,6 +26,7 @@ struct molt_world_info;
 struct molt_iface_info;
 struct molt_process_info;
 struct molt_upgrade_result;
+struct molt_runtime_crash;
 struct molt_runtime_stats;
 
 #define MOLT_RECORD_BUILD_ID_MAX 64
@@ -101,6 +102,19 @@ struct molt_crash_record {
     uint64_t connections; /* peers over IP that it cut off */
 };
 
+/* A crash that ended only its process; see struct molt_runtime_crash. */
+struct molt_contained_record {
+    uint64_t pid;
+    char *label, *server, *state_type, *callback, *message;
+    uint64_t callbacks;
+    uint32_t signal;
+    uint64_t address;
+    char *what;
+    uint64_t n_all; /* frames there were */
+    size_t n_frames;
+    struct molt_crash_frame *frames;
+};
+
 /* Append one record. @now_ms: the monotonic clock, for ages. */
 void molt_record_put_version(struct molt_buf *buf, const struct molt_version_info *v,
                              uint64_t now_ms);
@@ -112,6 +126,7 @@ void molt_record_put_upgrade(struct molt_buf *buf, const struct molt_upgrade_res
 void molt_record_put_stats(struct molt_buf *buf, const struct molt_runtime_stats *s,
                            const struct molt_stops *stops, uint64_t rss_bytes, uint64_t uptime_ms,
                            uint64_t connections);
+void molt_record_put_contained(struct molt_buf *buf, const struct molt_runtime_crash *crash);
 
 /* Read a whole payload (without the reply's code). Lists are malloc'd. */
 int molt_record_get_versions(const void *bytes, size_t len, struct molt_version_record **ret,
@@ -125,6 +140,7 @@ int molt_record_get_ifaces(const void *bytes, size_t len, struct molt_iface_reco
 int molt_record_get_upgrade(const void *bytes, size_t len, struct molt_upgrade_record *ret);
 int molt_record_get_stats(const void *bytes, size_t len, struct molt_stats_record *ret);
 int molt_record_get_crash(const void *bytes, size_t len, struct molt_crash_record *ret);
+int molt_record_get_contained(const void *bytes, size_t len, struct molt_contained_record *ret);
 
 void molt_record_free_versions(struct molt_version_record *list, size_t n);
 void molt_record_free_worlds(struct molt_world_record *list, size_t n);
@@ -132,6 +148,7 @@ void molt_record_free_processes(struct molt_process_record *list, size_t n);
 void molt_record_free_ifaces(struct molt_iface_record *list, size_t n);
 void molt_record_fini_upgrade(struct molt_upgrade_record *record);
 void molt_record_fini_crash(struct molt_crash_record *record);
+void molt_record_fini_contained(struct molt_contained_record *record);
 
 /* "idle", "queued", ...; "?" for values outside enum molt_process_state. */
 const char *molt_record_process_state(uint32_t state);

@@ -94,3 +94,24 @@ void molt_record_put_stats(struct molt_buf *buf, const struct molt_runtime_stats
         molt_buf_u64(buf, atomic_load_explicit(&stops->processes[i], memory_order_relaxed));
     molt_buf_u64(buf, connections);
 }
+
+void molt_record_put_contained(struct molt_buf *buf, const struct molt_runtime_crash *crash)
+{
+    molt_buf_u64(buf, crash->pid);
+    molt_buf_str(buf, crash->label);
+    molt_buf_str(buf, crash->server);
+    molt_buf_str(buf, crash->state_type);
+    molt_buf_str(buf, crash->callback);
+    molt_buf_str(buf, crash->message);
+    molt_buf_u64(buf, crash->callbacks);
+    molt_buf_u32(buf, (uint32_t)crash->signal);
+    molt_buf_u64(buf, crash->address);
+    molt_buf_str(buf, crash->what);
+    molt_buf_u64(buf, crash->n_all);
+    molt_buf_u32(buf, (uint32_t)crash->n_frames);
+    for (size_t i = 0; i < crash->n_frames; i++) {
+        molt_buf_str(buf, crash->frames[i].module);
+        molt_buf_u32(buf, crash->frames[i].number);
+        molt_buf_u64(buf, crash->frames[i].offset);
+    }
+}

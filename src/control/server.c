@@ -14,6 +14,7 @@
 #include "control/crash.h"
 #include "control/log_ring.h"
 #include "control/protocol.h"
+#include "control/record.h"
 #include "control/request.h"
 #include "upgrade/upgrade.h"
 
@@ -47,6 +48,14 @@ static void note_unloaded(void *user, const char *module, unsigned number, uint6
     control->unloaded_end = &u->next;
 }
 
+/* On a worker. The ring outlives the host's threads. */
+static void note_crash(void *ring, const struct molt_runtime_crash *crash)
+{
+    struct molt_buf payload = MOLT_BUF_INIT;
+    molt_record_put_contained(&payload, crash);
+    molt_log_ring_push_crash(ring, &payload);
+}
+
 int molt_control_new(const struct molt_control_config *config, struct molt_control **ret)
 {
     struct molt_control *control = calloc(1, sizeof(*control));
@@ -64,6 +73,7 @@ int molt_control_new(const struct molt_control_config *config, struct molt_contr
         molt_crash_attach(config->conn_fd);
     }
     molt_host_on_unloaded(config->host, note_unloaded, control);
+    molt_host_on_crash(config->host, note_crash, config->ring);
     *ret = control;
     return 0;
 }
@@ -151,11 +161,10 @@ static void send_log(struct molt_control *control, enum molt_level level, const 
  * requests waiting. */
 static void drain_log(struct molt_control *control)
 {
-    char text[MOLT_LOG_TEXT_MAX];
-    enum molt_level level;
+    struct molt_log_entry entry;
     uint64_t lost = 0;
     for (int i = 0; control->conn && i < 256; i++) {
-        if (!molt_log_ring_pop(control->config.ring, &level, text, &lost))
+        if (!molt_log_ring_pop(control->config.ring, &entry, &lost))
             return;
         if (lost) {
             char note[64];
@@ -163,8 +172,11 @@ static void drain_log(struct molt_control *control)
                      (unsigned long long)lost);
             send_log(control, MOLT_WARN, note);
         }
-        if (control->conn)
-            send_log(control, level, text);
+        if (entry.crash.len)
+            send_event(control, MOLT_FRAME_CONTAINED, &entry.crash);
+        else
+            send_log(control, entry.level, entry.text);
+        molt_buf_fini(&entry.crash);
     }
 }
 

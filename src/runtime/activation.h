@@ -48,10 +48,11 @@ struct molt_callback {
     unsigned events;
     molt_any_fn fn;
     void *arg;
-    const char *type_name;
-    struct molt_block *message; /* NATIVE: packed */
-    struct molt_from from;      /* the caller; of EXIT and DOWN: who ended, and the monitor */
-    int reason;                 /* of EXIT and DOWN */
+    const char *type_name;        /* OTHER */
+    const struct molt_type *type; /* CALL, CAST, OTHER: of the message */
+    struct molt_block *message;   /* NATIVE: packed */
+    struct molt_from from;        /* the caller; of EXIT and DOWN: who ended, and the monitor */
+    int reason;                   /* of EXIT and DOWN */
     int rc;
 };
 

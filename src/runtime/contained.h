@@ -11,9 +11,9 @@
 struct molt_process;
 struct molt_worker;
 
-/* Take the fault of @w, which ended the callback of @p, count it, and report it
- * to the log: what, in which process, and "module@version+0xoffset" for each
- * frame, which the agent turns into function, file and line. */
+/* Take the fault of @w, which ended the callback of @p, count it, and report it:
+ * to molt_runtime_config.on_crash, or to the log, as "module@version+0xoffset"
+ * for each frame. Once per crash. */
 void molt_crash_report_contained(struct molt_worker *w, struct molt_process *p);
 
 #endif

@@ -556,6 +556,7 @@ static bool prepare_message(struct molt_process *p, struct molt_block *m,
     const struct molt_handler *handler = find_handler(ref, m, is_call, &why);
     struct molt_callback *cb = &activation_of(p)->callback;
     cb->arg = molt_block_payload(m);
+    cb->type = m->type;
     cb->is_call = is_call;
     cb->is_answered = false;
     if (is_call)

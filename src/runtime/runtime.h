@@ -26,12 +26,36 @@
 
 struct molt_runtime;
 
+/* A frame of a crash. */
+struct molt_runtime_frame {
+    const char *module; /* "": not in a version */
+    unsigned number;    /* of the version */
+    uintptr_t offset;   /* from the image's base; outside of versions the pc */
+};
+
+/* A crash that ended its process and nothing else. */
+struct molt_runtime_crash {
+    molt_pid pid;
+    const char *label;      /* "process 12 'counter'" */
+    const char *server;     /* behaviour */
+    const char *state_type; /* "": there was no state yet */
+    const char *callback;   /* "init", "call", "cast", ... */
+    const char *message;    /* type of what was being handled, or "" */
+    uint64_t callbacks;     /* that the process had finished */
+    int signal;
+    uintptr_t address; /* that it was about; 0 also if unknown */
+    const char *what;  /* "bad address", "stack overflow", ... */
+    size_t n_all;      /* frames there were */
+    size_t n_frames;   /* of these, innermost first */
+    const struct molt_runtime_frame *frames;
+};
+
 struct molt_runtime_config {
     struct molt_code *code;
-    unsigned workers;   /* 0: one per core that this OS process may run on */
-    size_t stack_bytes; /* 0: 256 KiB */
-    bool is_pinned;     /* each worker to a core of its own */
-    unsigned spares;    /* at most so many workers beside those; 0: 8 */
+    unsigned workers;    /* 0: one per core that this OS process may run on */
+    size_t stack_bytes;  /* 0: 256 KiB */
+    bool is_pinned;      /* each worker to a core of its own */
+    unsigned spares;     /* at most so many workers beside those; 0: 8 */
     bool is_uncontained; /* no signal handlers: nothing is preempted, crashes end the host */
     struct molt_sink sink;
     molt_config_fn *config_get;
@@ -40,7 +64,13 @@ struct molt_runtime_config {
      * Called on a worker; it must not wait for the runtime. @user is
      * config_user. */
     void (*on_root_exit)(void *user, int reason);
+    /* Of a contained crash, in place of a message to the log; NULL: the log gets
+     * it. Called on the worker, the same way. Strings are valid until it returns. */
+    void (*on_crash)(void *user, const struct molt_runtime_crash *crash);
 };
+
+/* Say @crash in one line of the log. Any thread. */
+void molt_runtime_log_crash(struct molt_runtime *rt, const struct molt_runtime_crash *crash);
 
 int molt_runtime_new(const struct molt_runtime_config *config, struct molt_runtime **ret,
                      struct molt_error *err);

@@ -38,6 +38,12 @@ void molt_host_on_unloaded(struct molt_host *host, molt_unloaded_fn *fn, void *u
     host->unloaded_user = user;
 }
 
+void molt_host_on_crash(struct molt_host *host, molt_crash_fn *fn, void *user)
+{
+    host->on_crash = fn;
+    host->crash_user = user;
+}
+
 /* Any thread. A full eventfd counter means that the wake-up is pending anyway. */
 static void wake(void *user)
 {
@@ -54,6 +60,23 @@ static void unloaded(void *user, const char *module, unsigned number, uint64_t r
                   (unsigned long long)retained_ms);
     if (host->on_unloaded)
         host->on_unloaded(host->unloaded_user, module, number, retained_ms);
+}
+
+/* ---- what the runtime calls, from any thread ----------------------------------- */
+
+static const char *get_config(void *user, const char *key)
+{
+    const struct molt_host *host = user;
+    return host->config_get ? host->config_get(host->config_user, key) : NULL;
+}
+
+static void crashed(void *user, const struct molt_runtime_crash *crash)
+{
+    const struct molt_host *host = user;
+    if (host->on_crash)
+        host->on_crash(host->crash_user, crash);
+    else
+        molt_runtime_log_crash(host->runtime, crash);
 }
 
 static int open_events(struct molt_host *host, struct molt_error *err)
@@ -98,9 +121,12 @@ static int open_layers(struct molt_host *host, const struct molt_host_config *co
         .workers = config->workers,
         .stack_bytes = config->stack_bytes,
         .sink = host->sink,
-        .config_get = config->config_get,
-        .config_user = config->user,
+        .config_get = get_config,
+        .config_user = host,
+        .on_crash = crashed,
     };
+    host->config_get = config->config_get;
+    host->config_user = config->user;
     return molt_runtime_new(&runtime, &host->runtime, err);
 }
 

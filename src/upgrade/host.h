@@ -24,6 +24,10 @@ struct molt_host {
     bool is_started;
     molt_unloaded_fn *on_unloaded;
     void *unloaded_user;
+    molt_config_fn *config_get; /* the embedder's, with its user */
+    void *config_user;
+    molt_crash_fn *on_crash;
+    void *crash_user;
 };
 
 #endif

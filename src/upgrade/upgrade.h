@@ -64,4 +64,9 @@ typedef void molt_unloaded_fn(void *user, const char *module, unsigned number,
                               uint64_t retained_ms);
 void molt_host_on_unloaded(struct molt_host *host, molt_unloaded_fn *fn, void *user);
 
+/* Called for each crash that ended only its process, on the worker, instead of a
+ * message to the log; to be set before the host is started. */
+typedef void molt_crash_fn(void *user, const struct molt_runtime_crash *crash);
+void molt_host_on_crash(struct molt_host *host, molt_crash_fn *fn, void *user);
+
 #endif

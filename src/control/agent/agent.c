@@ -48,6 +48,13 @@ struct molt_agent {
     struct molt_crash_record crash;
     size_t n_images;
     struct molt_crash_image *images; /* versions that this host loaded, for crash reports */
+    struct contained *contained;     /* not told yet, first one first */
+};
+
+/* A crash of a process. It may be in a version that we have yet to learn of. */
+struct contained {
+    struct contained *next;
+    struct molt_contained_record record;
 };
 
 /* ---- life ---------------------------------------------------------------------- */
@@ -95,10 +102,26 @@ static void forget_crash(struct molt_agent *agent)
     agent->has_crash = false;
 }
 
+static struct contained *pop_contained(struct molt_agent *agent)
+{
+    struct contained *c = agent->contained;
+    if (c)
+        agent->contained = c->next;
+    return c;
+}
+
+static void free_contained(struct contained *c)
+{
+    molt_record_fini_contained(&c->record);
+    free(c);
+}
+
 void molt_agent_free(struct molt_agent *agent)
 {
     if (!agent)
         return;
+    for (struct contained *c; (c = pop_contained(agent));)
+        free_contained(c);
     molt_link_free(agent->link);
     molt_set_free(agent->good);
     molt_set_free(agent->before);
@@ -132,6 +155,44 @@ static void take_unloaded(struct molt_agent *agent, struct molt_reader *r)
     free(module);
 }
 
+static void tell_contained(struct molt_agent *agent, const struct molt_contained_record *crash)
+{
+    struct molt_buf out = MOLT_BUF_INIT;
+    if (!agent->events.on_log)
+        return;
+    molt_crash_report_process(crash, agent->images, agent->n_images, agent->store, agent->root,
+                              &out);
+    agent->events.on_log(agent->events.user, MOLT_ERR,
+                         out.is_failed ? "a process crashed, and was ended" : out.data);
+    molt_buf_fini(&out);
+}
+
+/* Those that can be: all if @is_all. */
+static void tell_all_contained(struct molt_agent *agent, bool is_all)
+{
+    while (agent->contained &&
+           (is_all ||
+            molt_crash_knows_images(&agent->contained->record, agent->images, agent->n_images))) {
+        struct contained *c = pop_contained(agent);
+        tell_contained(agent, &c->record);
+        free_contained(c);
+    }
+}
+
+static void take_contained(struct molt_agent *agent, const struct molt_frame *frame)
+{
+    struct contained *c = calloc(1, sizeof(*c));
+    if (!c || molt_record_get_contained(frame->payload, frame->len, &c->record) < 0) {
+        free(c);
+        return;
+    }
+    struct contained **end = &agent->contained;
+    while (*end)
+        end = &(*end)->next;
+    *end = c;
+    tell_all_contained(agent, false);
+}
+
 static void on_event(void *user, const struct molt_frame *frame)
 {
     struct molt_agent *agent = user;
@@ -140,6 +201,8 @@ static void on_event(void *user, const struct molt_frame *frame)
         take_log(agent, &r);
     else if (frame->type == MOLT_FRAME_UNLOADED)
         take_unloaded(agent, &r);
+    else if (frame->type == MOLT_FRAME_CONTAINED)
+        take_contained(agent, frame);
     else if (frame->type == MOLT_FRAME_CRASH && !agent->has_crash)
         agent->has_crash = molt_record_get_crash(frame->payload, frame->len, &agent->crash) == 0;
 }
@@ -248,6 +311,7 @@ static void remember_images(struct molt_agent *agent)
         agent->n_images = at < agent->n_images ? agent->n_images : at + 1;
     }
     molt_record_free_versions(versions, n);
+    tell_all_contained(agent, true);
 }
 
 /* ---- applying ------------------------------------------------------------------------------ */
@@ -495,6 +559,7 @@ static char *describe_end(struct molt_agent *agent, bool is_dead, int status)
 static void go_down(struct molt_agent *agent)
 {
     int status = -1;
+    tell_all_contained(agent, true);
     bool is_dead =
         molt_link_wait_exit(agent->link, agent->has_crash ? EXIT_CRASH_MS : EXIT_MS, &status) == 0;
     uint64_t now = molt_clock_ms(), lived_ms = now - agent->up_ms;
@@ -568,6 +633,8 @@ void molt_agent_tick(struct molt_agent *agent)
 {
     if (agent->link && molt_link_poll(agent->link) < 0)
         go_down(agent);
+    if (agent->contained && agent->link)
+        remember_images(agent);
     if (molt_agent_timeout(agent) != 0)
         return;
     if (agent->state == MOLT_AGENT_DOWN)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The molt authors */
 /*
- * Where a host crashed, for people: frames of modules become function, file
+ * Where a host or a process crashed, for people: frames of modules become function, file
  * and line, read from the images in the store.
  *
  * Threads: one at a time.
@@ -9,6 +9,7 @@
 #ifndef MOLT_CONTROL_AGENT_CRASH_REPORT_H
 #define MOLT_CONTROL_AGENT_CRASH_REPORT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,5 +29,16 @@ struct molt_crash_image {
  * below it are shown relative to it. */
 void molt_crash_report(const struct molt_crash_record *crash, const struct molt_crash_image *images,
                        size_t n_images, const char *store, const char *root, struct molt_buf *out);
+
+/* The same for a crash that ended only its process: "process 12 'counter' crashed
+ * and was ended: SIGSEGV, bad address 0x0, in counter@2, on_next()
+ * src/counter.c:14", the other frames, and what it was doing. */
+void molt_crash_report_process(const struct molt_contained_record *crash,
+                               const struct molt_crash_image *images, size_t n_images,
+                               const char *store, const char *root, struct molt_buf *out);
+
+/* Are the images of all frames among @images? */
+bool molt_crash_knows_images(const struct molt_contained_record *crash,
+                             const struct molt_crash_image *images, size_t n_images);
 
 #endif

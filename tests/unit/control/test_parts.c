@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,8 +129,7 @@ static void a_full_ring_drops_the_oldest_and_says_how_many(void **state)
 {
     (void)state;
     struct molt_log_ring *ring;
-    enum molt_level level;
-    char text[MOLT_LOG_TEXT_MAX];
+    struct molt_log_entry entry;
     uint64_t lost = 99;
     assert_int_equal(molt_log_ring_new(3, &ring), 0);
     assert_false(is_readable(molt_log_ring_fd(ring)));
@@ -142,31 +142,119 @@ static void a_full_ring_drops_the_oldest_and_says_how_many(void **state)
     for (int i = 2; i < 5; i++) {
         char message[16];
         snprintf(message, sizeof(message), "m%d", i);
-        assert_int_equal(molt_log_ring_pop(ring, &level, text, &lost), 1);
-        assert_string_equal(text, message);
-        assert_int_equal(level, MOLT_WARN);
+        assert_int_equal(molt_log_ring_pop(ring, &entry, &lost), 1);
+        assert_string_equal(entry.text, message);
+        assert_int_equal(entry.level, MOLT_WARN);
         assert_int_equal(lost, i == 2 ? 2 : 0);
     }
-    assert_int_equal(molt_log_ring_pop(ring, &level, text, &lost), 0);
+    assert_int_equal(molt_log_ring_pop(ring, &entry, &lost), 0);
     assert_false(is_readable(molt_log_ring_fd(ring)));
     molt_log_ring_push(ring, MOLT_INFO, "again");
     assert_true(is_readable(molt_log_ring_fd(ring)));
     molt_log_ring_free(ring);
 }
 
+static struct molt_buf make_crash(struct molt_runtime_frame *frames, size_t n)
+{
+    struct molt_buf buf = MOLT_BUF_INIT;
+    struct molt_runtime_crash crash = {.pid = 12,
+                                       .label = "process 12 'counter'",
+                                       .server = "counter",
+                                       .state_type = "struct counter",
+                                       .callback = "call",
+                                       .message = "struct next",
+                                       .callbacks = 41,
+                                       .signal = SIGSEGV,
+                                       .address = 0x10,
+                                       .what = "bad address",
+                                       .n_all = n + 3,
+                                       .n_frames = n,
+                                       .frames = frames};
+    molt_record_put_contained(&buf, &crash);
+    assert_false(buf.is_failed);
+    return buf;
+}
+
+static void a_crash_keeps_its_place_among_the_messages(void **state)
+{
+    (void)state;
+    struct molt_log_ring *ring;
+    struct molt_log_entry entry;
+    struct molt_contained_record record;
+    struct molt_runtime_frame frames[] = {{"counter", 2, 0x1134}, {"", 0, 0x7f00}};
+    struct molt_buf crash = make_crash(frames, 2);
+    uint64_t lost;
+    assert_int_equal(molt_log_ring_new(3, &ring), 0);
+    molt_log_ring_push(ring, MOLT_INFO, "before");
+    molt_log_ring_push_crash(ring, &crash);
+    molt_log_ring_push(ring, MOLT_INFO, "after");
+    assert_int_equal(molt_log_ring_pop(ring, &entry, &lost), 1);
+    assert_string_equal(entry.text, "before");
+    assert_int_equal(entry.crash.len, 0);
+    assert_int_equal(molt_log_ring_pop(ring, &entry, &lost), 1);
+    assert_int_equal(molt_record_get_contained(entry.crash.data, entry.crash.len, &record), 0);
+    molt_buf_fini(&entry.crash);
+    assert_string_equal(record.label, "process 12 'counter'");
+    assert_string_equal(record.message, "struct next");
+    assert_string_equal(record.what, "bad address");
+    assert_int_equal(record.callbacks, 41);
+    assert_int_equal(record.n_all, 5);
+    assert_int_equal(record.n_frames, 2);
+    assert_string_equal(record.frames[0].module, "counter");
+    assert_int_equal(record.frames[0].offset, 0x1134);
+    assert_string_equal(record.frames[1].module, "");
+    molt_record_fini_contained(&record);
+    assert_int_equal(molt_log_ring_pop(ring, &entry, &lost), 1);
+    assert_string_equal(entry.text, "after");
+    molt_log_ring_free(ring);
+}
+
+/* Also by a ring that is freed: a sanitizer would see the leak. */
+static void crashes_that_give_way_are_counted_and_freed(void **state)
+{
+    (void)state;
+    struct molt_log_ring *ring;
+    struct molt_log_entry entry;
+    uint64_t lost;
+    assert_int_equal(molt_log_ring_new(2, &ring), 0);
+    for (int i = 0; i < 5; i++) {
+        struct molt_buf crash = make_crash(NULL, 0);
+        molt_log_ring_push_crash(ring, &crash);
+    }
+    assert_int_equal(molt_log_ring_pop(ring, &entry, &lost), 1);
+    assert_int_equal(lost, 3);
+    molt_buf_fini(&entry.crash);
+    molt_log_ring_free(ring);
+}
+
+/* Newer hosts may say more. */
+static void a_crash_record_may_be_longer_but_not_shorter(void **state)
+{
+    (void)state;
+    struct molt_contained_record record;
+    struct molt_runtime_frame frames[] = {{"counter", 2, 0x1134}};
+    struct molt_buf crash = make_crash(frames, 1);
+    for (size_t len = 0; len < crash.len; len++)
+        assert_int_equal(molt_record_get_contained(crash.data, len, &record), MOLT_EFORMAT);
+    molt_buf_u64(&crash, 7);
+    assert_int_equal(molt_record_get_contained(crash.data, crash.len, &record), 0);
+    molt_record_fini_contained(&record);
+    molt_buf_fini(&crash);
+}
+
 static void long_messages_are_cut(void **state)
 {
     (void)state;
     struct molt_log_ring *ring;
-    enum molt_level level;
-    char big[2 * MOLT_LOG_TEXT_MAX], text[MOLT_LOG_TEXT_MAX];
+    struct molt_log_entry entry;
+    char big[2 * MOLT_LOG_TEXT_MAX];
     uint64_t lost;
     memset(big, 'x', sizeof(big) - 1);
     big[sizeof(big) - 1] = '\0';
     assert_int_equal(molt_log_ring_new(1, &ring), 0);
     molt_log_ring_push(ring, MOLT_INFO, big);
-    assert_int_equal(molt_log_ring_pop(ring, &level, text, &lost), 1);
-    assert_int_equal(strlen(text), MOLT_LOG_TEXT_MAX - 1);
+    assert_int_equal(molt_log_ring_pop(ring, &entry, &lost), 1);
+    assert_int_equal(strlen(entry.text), MOLT_LOG_TEXT_MAX - 1);
     molt_log_ring_free(ring);
 }
 
@@ -209,6 +297,9 @@ int main(void)
         cmocka_unit_test(cut_and_lengthened_records_are_malformed),
         cmocka_unit_test(flipped_records_never_do_more_than_fail),
         cmocka_unit_test(a_full_ring_drops_the_oldest_and_says_how_many),
+        cmocka_unit_test(a_crash_keeps_its_place_among_the_messages),
+        cmocka_unit_test(crashes_that_give_way_are_counted_and_freed),
+        cmocka_unit_test(a_crash_record_may_be_longer_but_not_shorter),
         cmocka_unit_test(long_messages_are_cut),
         cmocka_unit_test(a_value_that_was_handed_out_stays),
         cmocka_unit_test(settings_have_a_limit_and_equal_values_cost_nothing),
