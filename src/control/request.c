@@ -25,19 +25,19 @@ struct request {
 
 typedef int serve_fn(struct request *rq);
 
-void molt_request_state_init(struct molt_request_state *state, struct molt_host *host,
-                             struct molt_settings *settings)
+void molt_control_request_init(struct molt_request_state *state, struct molt_host *host,
+                               struct molt_settings *settings)
 {
     *state =
         (struct molt_request_state){.host = host, .settings = settings, .born_ms = molt_clock_ms()};
 }
 
-void molt_request_greet(struct molt_request_state *state)
+void molt_control_request_greet(struct molt_request_state *state)
 {
     state->is_greeted = false;
 }
 
-void molt_request_abandon(struct molt_request_state *state)
+void molt_control_request_abandon(struct molt_request_state *state)
 {
     if (state->stage)
         molt_stage_abort(molt_host_code(state->host), state->stage);
@@ -145,7 +145,7 @@ static int serve_stop(struct request *rq)
         return MOLT_REQUEST_MALFORMED;
     if (timeout_ms > STAGE_DEADLINE_MAX_MS)
         timeout_ms = STAGE_DEADLINE_MAX_MS;
-    molt_request_abandon(rq->state);
+    molt_control_request_abandon(rq->state);
     rq->state->stop_code = molt_host_stop(rq->state->host, (int)timeout_ms);
     rq->state->is_stopped = true;
     if (rq->state->stop_code < 0)
@@ -458,8 +458,8 @@ static serve_fn *const table[] = {
     [MOLT_FRAME_META] = serve_meta,
 };
 
-int molt_request_serve(struct molt_request_state *state, const struct molt_frame *frame,
-                       struct molt_buf *out, struct molt_error *err)
+int molt_control_request_serve(struct molt_request_state *state, const struct molt_frame *frame,
+                               struct molt_buf *out, struct molt_error *err)
 {
     struct request rq = {.state = state,
                          .in = molt_reader_init(frame->payload, frame->len),

@@ -36,17 +36,17 @@ struct molt_request_state {
     uint64_t born_ms;
 };
 
-void molt_request_state_init(struct molt_request_state *state, struct molt_host *host,
-                             struct molt_settings *settings);
+void molt_control_request_init(struct molt_request_state *state, struct molt_host *host,
+                               struct molt_settings *settings);
 
 /* A new connection: it has to say HELLO first. */
-void molt_request_greet(struct molt_request_state *state);
+void molt_control_request_greet(struct molt_request_state *state);
 /* The connection ended: abort what it left open. */
-void molt_request_abandon(struct molt_request_state *state);
+void molt_control_request_abandon(struct molt_request_state *state);
 
 /* Do what @frame asks; the reply's payload into @out. Its descriptor stays the
  * caller's. Returns the reply's code, or MOLT_REQUEST_MALFORMED. */
-int molt_request_serve(struct molt_request_state *state, const struct molt_frame *frame,
-                       struct molt_buf *out, struct molt_error *err);
+int molt_control_request_serve(struct molt_request_state *state, const struct molt_frame *frame,
+                               struct molt_buf *out, struct molt_error *err);
 
 #endif

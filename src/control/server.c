@@ -63,7 +63,7 @@ int molt_control_new(const struct molt_control_config *config, struct molt_contr
         return MOLT_ENOMEM;
     control->config = *config;
     control->unloaded_end = &control->unloaded;
-    molt_request_state_init(&control->requests, config->host, config->settings);
+    molt_control_request_init(&control->requests, config->host, config->settings);
     if (config->conn_fd >= 0) {
         int rc = molt_conn_new(config->conn_fd, &control->conn);
         if (rc < 0) {
@@ -84,7 +84,7 @@ static void detach(struct molt_control *control)
     molt_crash_attach(-1);
     molt_conn_free(control->conn);
     control->conn = NULL;
-    molt_request_abandon(&control->requests);
+    molt_control_request_abandon(&control->requests);
 }
 
 static void drop_unloaded(struct molt_control *control)
@@ -116,7 +116,7 @@ static void serve_frame(struct molt_control *control, const struct molt_frame *f
 {
     struct molt_buf out = MOLT_BUF_INIT;
     struct molt_error err = {0};
-    int rc = molt_request_serve(&control->requests, frame, &out, &err);
+    int rc = molt_control_request_serve(&control->requests, frame, &out, &err);
     if (frame->fd >= 0)
         close(frame->fd);
     if (rc == MOLT_REQUEST_MALFORMED)
@@ -221,7 +221,7 @@ static void accept_agent(struct molt_control *control)
         return;
     }
     control->conn = conn;
-    molt_request_greet(&control->requests);
+    molt_control_request_greet(&control->requests);
     molt_crash_attach(fd);
 }
 
