@@ -243,15 +243,17 @@ int molt_group_leave(const char *group, molt_pid pid);
 int molt_group_members(const char *group, molt_pid *ret_pids, size_t n);
 
 /* Have on_continue called when this callback has returned, before anything
- * else: to finish an init after the starter went on. Process only. */
+ * else: to finish an init after the starter went on. Process only. MOLT_EINVAL:
+ * its server has no on_continue. */
 int molt_continue(void);
 
 /* In a function that runs long, and at any depth below the server's `run`: if a
  * newer world is current, or an upgrade waits for this process, the function
  * ends here and `run` begins again in the newest world, with the state, which was
  * migrated if needed. Locals, and what only they lead to, are gone. Otherwise
- * returns 0 within a few nanoseconds. MOLT_ELOCKED: a lock is held, nothing
- * happens. MOLT_EINVAL: not below `run`. Process only. */
+ * returns 0 within a few nanoseconds. MOLT_EKILLED: the process was asked to end,
+ * return from `run`. MOLT_ELOCKED: a lock is held, nothing happens. MOLT_EINVAL: not
+ * below `run`. Process only. */
 int molt_upgrade_point(void);
 
 /* Sleep at least @ms. Process only: the worker runs others meanwhile.

@@ -36,6 +36,9 @@ enum molt_callback_kind {
     MOLT_CALLBACK_TIMEOUT,
     MOLT_CALLBACK_TERMINATE,
     MOLT_CALLBACK_NATIVE,
+    MOLT_CALLBACK_RUN,
+    MOLT_CALLBACK_CONTINUE,
+    MOLT_CALLBACK_CONFIG,
     MOLT_CALLBACK_EXIT,
     MOLT_CALLBACK_DOWN,
 };
@@ -93,6 +96,7 @@ struct molt_activation {
     bool is_visiting;
     bool is_failed;    /* a thunk stub ended the callback */
     bool is_preempted; /* it waits only for its turn */
+    bool is_restarted; /* at an upgrade point */
     bool is_completed; /* it goes on because its wait was completed */
     enum molt_wait_kind wait_kind;
     struct molt_timer wait_timer;
@@ -113,7 +117,7 @@ static inline void molt_activation_clear(struct molt_activation *act)
     act->callback.message = NULL;
     act->single = NULL;
     act->is_holding_world = act->is_visiting = false;
-    act->is_failed = act->is_preempted = false;
+    act->is_failed = act->is_preempted = act->is_restarted = false;
     act->wait_kind = MOLT_WAIT_NONE;
     act->sender.slot = NULL;
     act->fail_reason = 0;

@@ -393,6 +393,7 @@ int molt_runtime_hold(struct molt_runtime *rt, const struct molt_conversion *con
                       struct molt_error *err)
 {
     uint64_t deadline = molt_runtime_deadline(deadline_ms);
+    atomic_store(&rt->is_upgrading, true);
     for (;;) {
         struct blocker blocker = {.process = NULL};
         int rc = hold_all(rt, conv, deadline, &blocker, err);
@@ -403,9 +404,11 @@ int molt_runtime_hold(struct molt_runtime *rt, const struct molt_conversion *con
             molt_runtime_unprepare(rt, conv);
             return rc;
         }
-        if (!wait_for(rt, &blocker, conv, deadline))
-            return molt_error_set(err, MOLT_ETIMEDOUT, "%s; waited %d ms for it", blocker.text,
-                                  deadline_ms);
+        if (wait_for(rt, &blocker, conv, deadline))
+            continue;
+        molt_run_end_upgrade(rt);
+        return molt_error_set(err, MOLT_ETIMEDOUT, "%s; waited %d ms for it", blocker.text,
+                              deadline_ms);
     }
 }
 
@@ -459,6 +462,7 @@ static void end_conversion(struct molt_runtime *rt, bool is_adopted)
     if (rt->is_holding)
         rt->converted.held_ns = molt_clock_ns() - rt->held_since_ns;
     rt->is_holding = false;
+    molt_run_end_upgrade(rt);
 }
 
 void molt_runtime_adopt(struct molt_runtime *rt, const struct molt_conversion *conv,

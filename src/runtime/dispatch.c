@@ -37,6 +37,9 @@ enum task {
     TASK_EXIT, /* a native process is asked to end */
     TASK_READY,
     TASK_TIMEOUT,
+    TASK_CONTINUE,
+    TASK_RUN,
+    TASK_CONFIG,
     TASK_MESSAGE,
 };
 
@@ -100,6 +103,15 @@ static bool is_timeout(struct molt_process *p)
            atomic_load_explicit(&p->timeout_fired, memory_order_relaxed) == p->timeout_ref;
 }
 
+static enum task pick_more(struct molt_process *p, unsigned status)
+{
+    unsigned one = status & MOLT_DO_CONTINUE ? MOLT_DO_CONTINUE
+                   : status & MOLT_DO_CONFIG ? MOLT_DO_CONFIG
+                                             : MOLT_DO_RUN;
+    consume(p, one);
+    return one == MOLT_DO_CONTINUE ? TASK_CONTINUE : one == MOLT_DO_CONFIG ? TASK_CONFIG : TASK_RUN;
+}
+
 static enum task pick_event(struct molt_process *p, unsigned status)
 {
     if (status & MOLT_DO_KILL && is_killed(p))
@@ -117,6 +129,9 @@ static enum task pick_event(struct molt_process *p, unsigned status)
         consume(p, MOLT_DO_INIT);
         return TASK_INIT;
     }
+    unsigned more = status & (MOLT_DO_CONTINUE | MOLT_DO_RUN | MOLT_DO_CONFIG);
+    if (more && !p->native)
+        return pick_more(p, more);
     if (status & MOLT_DO_READY) {
         consume(p, MOLT_DO_READY);
         if (molt_socket_has_any(p))
@@ -221,6 +236,9 @@ static void invoke(struct molt_process *p, struct molt_activation *act)
         cb->rc = call_module(p, cb->fn, state, cb->arg, NULL);
         break;
     case MOLT_CALLBACK_TIMEOUT:
+    case MOLT_CALLBACK_RUN:
+    case MOLT_CALLBACK_CONTINUE:
+    case MOLT_CALLBACK_CONFIG:
         cb->rc = call_module(p, cb->fn, state, NULL, NULL);
         break;
     case MOLT_CALLBACK_TERMINATE:
@@ -260,6 +278,13 @@ void molt_worker_yield(struct molt_process *p)
     atomic_fetch_add_explicit(&p->rt->n_preempted, 1, memory_order_relaxed);
     activation_of(p)->is_preempted = true;
     molt_worker_suspend(p);
+}
+
+void molt_worker_restart(struct molt_process *p)
+{
+    activation_of(p)->is_restarted = true;
+    molt_context_leave(&p->fiber->context);
+    __builtin_unreachable();
 }
 
 void molt_worker_fail(struct molt_process *p)
@@ -442,6 +467,8 @@ static enum outcome run_init(struct molt_worker *w, struct molt_process *p,
         set_phase(p, MOLT_PHASE_ENDING);
         atomic_fetch_or(&p->status, MOLT_DO_TERMINATE);
     }
+    if (is_up && ref->desc->run)
+        atomic_fetch_or(&p->status, MOLT_DO_RUN);
     return outcome;
 }
 
@@ -521,6 +548,21 @@ static enum outcome run_timeout(struct molt_worker *w, struct molt_process *p,
         return DONE;
     activation_of(p)->callback =
         (struct molt_callback){.kind = MOLT_CALLBACK_TIMEOUT, .fn = ref->desc->on_timeout};
+    return run(w, p, world, ref);
+}
+
+/* One of the callbacks that take nothing but the state. */
+static enum outcome run_plain(struct molt_worker *w, struct molt_process *p,
+                              struct molt_world *world, const struct molt_server_ref *ref,
+                              enum molt_callback_kind kind)
+{
+    molt_any_fn fn = !ref                             ? NULL
+                     : kind == MOLT_CALLBACK_RUN      ? ref->desc->run
+                     : kind == MOLT_CALLBACK_CONTINUE ? ref->desc->on_continue
+                                                      : ref->desc->on_config;
+    if (!fn)
+        return DONE;
+    activation_of(p)->callback = (struct molt_callback){.kind = kind, .fn = fn};
     return run(w, p, world, ref);
 }
 
@@ -692,6 +734,12 @@ static enum outcome run_task(struct molt_worker *w, struct molt_process *p, enum
         return run_ready(w, p, world, ref);
     case TASK_TIMEOUT:
         return run_timeout(w, p, world, ref);
+    case TASK_CONTINUE:
+        return run_plain(w, p, world, ref, MOLT_CALLBACK_CONTINUE);
+    case TASK_RUN:
+        return run_plain(w, p, world, ref, MOLT_CALLBACK_RUN);
+    case TASK_CONFIG:
+        return run_plain(w, p, world, ref, MOLT_CALLBACK_CONFIG);
     default:
         return molt_message_is_notice(m) ? run_notice(w, p, world, ref, m)
                                          : run_message(w, p, world, ref, m);
@@ -755,6 +803,16 @@ static void leave_suspended(struct molt_worker *w, struct molt_process *p)
     molt_process_leave(p, set, 0);
 }
 
+/* The callback `run` ended at an upgrade point. */
+static void restart(struct molt_worker *w, struct molt_process *p)
+{
+    add_one(&p->n_callbacks);
+    molt_process_leave_stack(p, &w->runner);
+    atomic_store_explicit(&p->world, NULL, memory_order_relaxed);
+    atomic_store_explicit(&p->version, NULL, memory_order_relaxed);
+    molt_run_leave(p);
+}
+
 /* Switch to the fiber of @p until its turn is over or it waits. */
 static void enter(struct molt_worker *w, struct molt_process *p)
 {
@@ -771,6 +829,10 @@ static void enter(struct molt_worker *w, struct molt_process *p)
     }
     if (fiber->act.is_failed) {
         fail(p, fiber->act.fail_reason ? fiber->act.fail_reason : MOLT_EUNDEF);
+        return;
+    }
+    if (__builtin_expect(fiber->act.is_restarted, 0)) {
+        restart(w, p);
         return;
     }
     if (!fiber->is_done) {

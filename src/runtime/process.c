@@ -57,11 +57,14 @@ static void enqueue(struct molt_process *p, unsigned status)
         molt_lane_push(atomic_load_explicit(&p->lane, memory_order_relaxed), p);
 }
 
-void molt_process_signal(struct molt_process *p, unsigned reasons)
+/* @instead_of 0, or a flag that is taken away: nothing happens without it. */
+static inline void add_reasons(struct molt_process *p, unsigned reasons, unsigned instead_of)
 {
     unsigned old = molt_process_status(p), new;
     do {
-        new = old | reasons;
+        if (instead_of && !(old & instead_of))
+            return;
+        new = (old & ~instead_of) | reasons;
         if ((old & MOLT_STATE_MASK) == MOLT_STATE_IDLE)
             new = rest(new);
         /* Release: what the reason stands for was written before. Acquire: what
@@ -73,6 +76,16 @@ void molt_process_signal(struct molt_process *p, unsigned reasons)
     /* A stale entry serves as well as a new one. */
     if (is_queued_now && !(old & MOLT_IS_IN_QUEUE))
         enqueue(p, new);
+}
+
+void molt_process_signal(struct molt_process *p, unsigned reasons)
+{
+    add_reasons(p, reasons, 0);
+}
+
+void molt_process_start_due(struct molt_process *p)
+{
+    add_reasons(p, MOLT_DO_RUN, MOLT_IS_RUN_DUE);
 }
 
 bool molt_process_begin(struct molt_process *p)

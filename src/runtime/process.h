@@ -58,6 +58,7 @@ struct molt_fiber;
 struct molt_lane;
 struct molt_process;
 struct molt_relation;
+struct molt_runner;
 struct molt_socket;
 struct molt_worker;
 
@@ -93,9 +94,10 @@ enum {
 #define MOLT_DO_TERMINATE 0x400u
 #define MOLT_DO_CONTINUE 0x800u /* molt_continue() */
 #define MOLT_DO_CONFIG 0x1000u  /* the configuration changed */
+#define MOLT_DO_RUN 0x2000u     /* the server's `run` begins, or begins again */
 #define MOLT_DO_ANY                                                                                \
     (MOLT_DO_MAIL | MOLT_DO_TIMEOUT | MOLT_DO_READY | MOLT_DO_EXIT | MOLT_DO_KILL | MOLT_DO_INIT | \
-     MOLT_DO_TERMINATE | MOLT_DO_CONTINUE | MOLT_DO_CONFIG)
+     MOLT_DO_TERMINATE | MOLT_DO_CONTINUE | MOLT_DO_CONFIG | MOLT_DO_RUN)
 
 /* How it stands. */
 #define MOLT_IS_SUSPENDED 0x10000u    /* has a stack: only RESUME and KILL matter */
@@ -108,6 +110,7 @@ enum {
 #define MOLT_IS_TRAPPING 0x800000u    /* molt_trap_exit() */
 #define MOLT_IS_GROUPED 0x1000000u    /* is or may be a member of groups */
 #define MOLT_IS_LIMITED 0x2000000u    /* has bounds */
+#define MOLT_IS_RUN_DUE 0x4000000u    /* DO_RUN, when the upgrade that waits is over */
 #define MOLT_IS_POLLING 0x10000000u   /* suspended, and READY matters */
 
 #define MOLT_SLOT_BITS 24
@@ -271,6 +274,10 @@ int molt_process_spawn(struct molt_runtime *rt, const struct molt_spawn *spawn, 
  * whoever runs it; @p is another process or none afterwards. */
 void molt_process_destroy(struct molt_process *p, int reason);
 
+/* Abandon the stack of its callback, with all that came for that one alone. By
+ * @runner, who runs it. */
+void molt_process_leave_stack(struct molt_process *p, struct molt_runner *runner);
+
 /* Free what a conversion made, if it is still there. By the executor, or by
  * whoever runs the process. */
 void molt_process_drop_prepared(struct molt_process *p, struct molt_block_cache *cache);
@@ -279,6 +286,9 @@ void molt_process_drop_prepared(struct molt_process *p, struct molt_block_cache 
 
 /* Add reasons to run. The process is queued if it was idle and they matter. */
 void molt_process_signal(struct molt_process *p, unsigned reasons);
+
+/* If `run` is due, it begins. */
+void molt_process_start_due(struct molt_process *p);
 
 /* Put @root, packed, into the mailbox of @pid, as @kind from @from. Consumed
  * on success. MOLT_EDEAD. */

@@ -176,7 +176,7 @@ static void end_wait(struct molt_process *p, struct molt_runner *runner)
         molt_message_drop(p->rt->heap, &runner->cache, unsent);
 }
 
-static void leave_stack(struct molt_process *p, struct molt_runner *runner)
+void molt_process_leave_stack(struct molt_process *p, struct molt_runner *runner)
 {
     struct molt_fiber *fiber = p->fiber;
     if (!fiber)
@@ -241,7 +241,7 @@ void molt_process_destroy(struct molt_process *p, int reason)
     struct molt_runtime *rt = p->rt;
     struct molt_runner *runner = runner_for(rt);
     end_wait(p, runner);
-    leave_stack(p, runner);
+    molt_process_leave_stack(p, runner);
     drop_timeout(p);
     molt_socket_close_all(p);
     molt_pid pid = retire(p);

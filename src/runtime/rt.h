@@ -53,9 +53,9 @@ struct molt_runtime {
     struct molt_monitor monitor;
     bool is_started;
     bool can_preempt, can_contain; /* this machine lets us; constant once started */
-    atomic_bool is_stopping;   /* workers leave their loops */
-    atomic_ullong root;        /* pid of the root supervisor */
-    atomic_bool is_root_ready; /* its children have started */
+    atomic_bool is_stopping;       /* workers leave their loops */
+    atomic_ullong root;            /* pid of the root supervisor */
+    atomic_bool is_root_ready;     /* its children have started */
 
     /* Of the executor: one thread at a time. */
     struct molt_runner executor;
@@ -64,6 +64,8 @@ struct molt_runtime {
     pthread_cond_t quiet;               /* a process it waits for changed */
     atomic_bool held[MOLT_SERVERS_MAX]; /* by server id; read at spawn */
     bool is_holding;
+    atomic_ullong n_kept;     /* callbacks that passed a boundary and went on */
+    atomic_bool is_upgrading; /* an upgrade waits for processes: `run` stays due */
     uint64_t held_since_ns;
     struct molt_conversion_result converted;
 
@@ -87,6 +89,11 @@ uint64_t molt_runtime_deadline(int ms);
 
 /* Wait for `quiet`, whose lock the caller has. False at @deadline_ns. */
 bool molt_runtime_wait_quiet(struct molt_runtime *rt, uint64_t deadline_ns);
+
+/* Leave @p, whose `run` ended at an upgrade point, so that it begins again. */
+void molt_run_leave(struct molt_process *p);
+/* No upgrade waits any more: what is due begins. By the executor. */
+void molt_run_end_upgrade(struct molt_runtime *rt);
 
 /* Start a process of server @server of @world, as molt_spawn() does. */
 int molt_runtime_spawn(struct molt_runtime *rt, const struct molt_world *world, const char *server,

@@ -128,6 +128,10 @@ typedef void molt_runtime_child_fn(void *user, const struct molt_runtime_child *
  * supervisor that is busy at this moment may be missed. Returns how many. */
 int molt_runtime_each_child(struct molt_runtime *rt, molt_runtime_child_fn *fn, void *user);
 
+/* Have on_config called in every process whose server has it: molt_config()
+ * answers anew. */
+void molt_runtime_config_changed(struct molt_runtime *rt);
+
 /* On the operator's word: end @pid at once, also if suspended; terminate does
  * not run, blocks are freed. A running callback is waited for. MOLT_EDEAD. */
 int molt_runtime_kill(struct molt_runtime *rt, molt_pid pid);

@@ -317,6 +317,7 @@ int molt_runtime_scan(void *runtime, const struct molt_range *ranges, size_t n, 
     struct molt_runtime *rt = runtime;
     if (n == 0)
         return 0;
+    unsigned long long n_kept = atomic_load(&rt->n_kept);
     bool had_none = has_no_pointers(rt);
     struct look look = {.ranges = ranges,
                         .n_ranges = n,
@@ -328,7 +329,8 @@ int molt_runtime_scan(void *runtime, const struct molt_range *ranges, size_t n, 
         return MOLT_ENOMEM;
     turn(&rt->scan, ranges, n, hits);
     int rc = molt_code_grace(rt->code, GRACE_MS);
-    if (rc == 0 && !(had_none && has_nothing(rt)))
+    /* Nor may a callback have gone on across the grace period. */
+    if (rc == 0 && !(had_none && has_nothing(rt) && atomic_load(&rt->n_kept) == n_kept))
         rc = look_everywhere(&look, rt);
     turn(&rt->scan, NULL, 0, NULL);
     report_sent(&look, hits);

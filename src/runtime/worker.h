@@ -38,7 +38,7 @@ struct molt_worker {
     /* The lane it runs; NULL: it has none now. Taken away by the monitor under
      * handover_lock, given by molt_worker_give_lane(). */
     _Atomic(struct molt_lane *) lane;
-    struct molt_lane *home; /* NULL: a spare worker */
+    struct molt_lane *home;        /* NULL: a spare worker */
     pthread_mutex_t handover_lock; /* nothing but park_lock nests in it */
     atomic_bool is_suspected;      /* by the monitor: look what happened */
     atomic_ulong n_turns;          /* odd: in a turn */
@@ -94,6 +94,8 @@ void molt_worker_run(struct molt_worker *w, struct molt_process *p);
 void molt_worker_suspend(struct molt_process *p);
 /* The same, because the monitor wants it: others' turn, then on. */
 void molt_worker_yield(struct molt_process *p);
+/* On the fiber of @p: end the callback `run` here and now, to begin it again. */
+__attribute__((noreturn)) void molt_worker_restart(struct molt_process *p);
 /* On the fiber of @p: end the callback and the process here and now. */
 __attribute__((noreturn)) void molt_worker_fail(struct molt_process *p);
 
