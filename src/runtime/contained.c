@@ -51,6 +51,12 @@ static const char *name_of(enum molt_callback_kind kind)
         return "on_exit";
     case MOLT_CALLBACK_DOWN:
         return "on_down";
+    case MOLT_CALLBACK_RUN:
+        return "run";
+    case MOLT_CALLBACK_CONTINUE:
+        return "on_continue";
+    case MOLT_CALLBACK_CONFIG:
+        return "on_config";
     case MOLT_CALLBACK_NONE:
     case MOLT_CALLBACK_NATIVE:
         break;
