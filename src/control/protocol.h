@@ -55,6 +55,7 @@ enum molt_frame_type {
     MOLT_FRAME_STATS,      /*                              -> stats, below */
     MOLT_FRAME_PURGE,      /* str module, u32 number, u8 is_hard -> u32 unloaded, u32 killed */
     MOLT_FRAME_META,       /* str module, u32 number (0: current) -> bytes meta */
+    MOLT_FRAME_CHILDREN,   /*                              -> u32 n, n * child, below */
     /* events                   payload */
     MOLT_FRAME_LOG = 64,  /* u32 level, str text */
     MOLT_FRAME_UNLOADED,  /* str module, u32 number, u64 retained_ms */
@@ -77,6 +78,9 @@ enum molt_frame_type {
  * world: u64 id, u64 age_ms, u64 bytes, u8 is_current, u64 n_holds, str owners
  * process: u64 pid, str name, str server, str version ("" or "m@n"), u64 world,
  *     u32 state, str waiting_for, u64 mailbox, u64 bytes, u64 callbacks, u64 parent
+ * child: u64 supervisor, str supervisor_name, u32 strategy, u8 is_self (the rest is
+ *     about no child), str id, u64 pid (0: down), u32 restart, u8 is_supervisor,
+ *     u64 n_restarts; each supervisor itself, then its children
  * stats: u64 processes, workers, stacks, callbacks, messages, crashes,
  *     restarts, u64 rss_bytes, u64 uptime_ms, 40 u64 stopped_threads, 40 u64
  *     stopped_processes (base/stops.h), u64 connections (hosts of before that

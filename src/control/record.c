@@ -134,6 +134,27 @@ static void fini_process(void *item)
     free(p->waiting_for);
 }
 
+static void get_child(struct molt_reader *r, void *item)
+{
+    struct molt_child_record *c = item;
+    c->supervisor = molt_reader_u64(r);
+    c->supervisor_name = molt_reader_str(r);
+    c->strategy = molt_reader_u32(r);
+    c->is_self = molt_reader_u8(r);
+    c->id = molt_reader_str(r);
+    c->pid = molt_reader_u64(r);
+    c->restart = molt_reader_u32(r);
+    c->is_supervisor = molt_reader_u8(r);
+    c->n_restarts = molt_reader_u64(r);
+}
+
+static void fini_child(void *item)
+{
+    struct molt_child_record *c = item;
+    free(c->supervisor_name);
+    free(c->id);
+}
+
 static void get_iface(struct molt_reader *r, void *item)
 {
     struct molt_iface_record *i = item;
@@ -181,6 +202,7 @@ static const struct kind version_kind = {sizeof(struct molt_version_record), 77,
 static const struct kind world_kind = {sizeof(struct molt_world_record), 37, get_world, fini_world};
 static const struct kind process_kind = {sizeof(struct molt_process_record), 68, get_process,
                                          fini_process};
+static const struct kind child_kind = {sizeof(struct molt_child_record), 42, get_child, fini_child};
 static const struct kind iface_kind = {sizeof(struct molt_iface_record), 20, get_iface, fini_iface};
 static const struct kind change_kind = {sizeof(struct molt_change_record), 12, get_change,
                                         fini_change};
@@ -211,6 +233,16 @@ int molt_record_get_processes(const void *bytes, size_t len, struct molt_process
 {
     void *items = NULL;
     int rc = get_list(&process_kind, bytes, len, &items, ret_n);
+    if (rc == 0)
+        *ret = items;
+    return rc;
+}
+
+int molt_record_get_children(const void *bytes, size_t len, struct molt_child_record **ret,
+                             size_t *ret_n)
+{
+    void *items = NULL;
+    int rc = get_list(&child_kind, bytes, len, &items, ret_n);
     if (rc == 0)
         *ret = items;
     return rc;
@@ -331,6 +363,11 @@ void molt_record_free_processes(struct molt_process_record *list, size_t n)
     free_items(&process_kind, list, n);
 }
 
+void molt_record_free_children(struct molt_child_record *list, size_t n)
+{
+    free_items(&child_kind, list, n);
+}
+
 void molt_record_free_ifaces(struct molt_iface_record *list, size_t n)
 {
     free_items(&iface_kind, list, n);
@@ -360,6 +397,19 @@ void molt_record_fini_contained(struct molt_contained_record *record)
     free(record->what);
     free_items(&frame_kind, record->frames, record->n_frames);
     *record = (struct molt_contained_record){0};
+}
+
+const char *molt_record_strategy(uint32_t strategy)
+{
+    static const char *const names[] = {"one_for_one", "one_for_all", "rest_for_one",
+                                        "simple_one_for_one"};
+    return strategy < sizeof(names) / sizeof(names[0]) ? names[strategy] : "?";
+}
+
+const char *molt_record_restart(uint32_t restart)
+{
+    static const char *const names[] = {"permanent", "transient", "temporary"};
+    return restart < sizeof(names) / sizeof(names[0]) ? names[restart] : "?";
 }
 
 const char *molt_record_process_state(uint32_t state)

@@ -25,6 +25,7 @@ struct molt_version_info;
 struct molt_world_info;
 struct molt_iface_info;
 struct molt_process_info;
+struct molt_runtime_child;
 struct molt_upgrade_result;
 struct molt_runtime_crash;
 struct molt_runtime_stats;
@@ -57,6 +58,18 @@ struct molt_process_record {
     uint32_t state; /* enum molt_process_state */
     char *waiting_for;
     uint64_t mailbox, bytes, callbacks, parent;
+};
+
+/* A supervisor itself, or one of its children. */
+struct molt_child_record {
+    uint64_t supervisor;
+    char *supervisor_name;
+    uint32_t strategy; /* enum molt_strategy */
+    bool is_self, is_supervisor;
+    char *id;
+    uint64_t pid;
+    uint32_t restart; /* enum molt_restart */
+    uint64_t n_restarts;
 };
 
 struct molt_iface_record {
@@ -120,6 +133,7 @@ void molt_record_put_version(struct molt_buf *buf, const struct molt_version_inf
                              uint64_t now_ms);
 void molt_record_put_world(struct molt_buf *buf, const struct molt_world_info *w);
 void molt_record_put_process(struct molt_buf *buf, const struct molt_process_info *p);
+void molt_record_put_child(struct molt_buf *buf, const struct molt_runtime_child *c);
 void molt_record_put_iface(struct molt_buf *buf, const struct molt_iface_info *i);
 void molt_record_put_upgrade(struct molt_buf *buf, const struct molt_upgrade_result *r,
                              uint64_t stage_ns);
@@ -135,6 +149,8 @@ int molt_record_get_worlds(const void *bytes, size_t len, struct molt_world_reco
                            size_t *ret_n);
 int molt_record_get_processes(const void *bytes, size_t len, struct molt_process_record **ret,
                               size_t *ret_n);
+int molt_record_get_children(const void *bytes, size_t len, struct molt_child_record **ret,
+                             size_t *ret_n);
 int molt_record_get_ifaces(const void *bytes, size_t len, struct molt_iface_record **ret,
                            size_t *ret_n);
 int molt_record_get_upgrade(const void *bytes, size_t len, struct molt_upgrade_record *ret);
@@ -145,10 +161,15 @@ int molt_record_get_contained(const void *bytes, size_t len, struct molt_contain
 void molt_record_free_versions(struct molt_version_record *list, size_t n);
 void molt_record_free_worlds(struct molt_world_record *list, size_t n);
 void molt_record_free_processes(struct molt_process_record *list, size_t n);
+void molt_record_free_children(struct molt_child_record *list, size_t n);
 void molt_record_free_ifaces(struct molt_iface_record *list, size_t n);
 void molt_record_fini_upgrade(struct molt_upgrade_record *record);
 void molt_record_fini_crash(struct molt_crash_record *record);
 void molt_record_fini_contained(struct molt_contained_record *record);
+
+/* "one_for_one", ...; "permanent", ...; "?" for other values. */
+const char *molt_record_strategy(uint32_t strategy);
+const char *molt_record_restart(uint32_t restart);
 
 /* "idle", "queued", ...; "?" for values outside enum molt_process_state. */
 const char *molt_record_process_state(uint32_t state);

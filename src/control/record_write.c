@@ -48,6 +48,19 @@ void molt_record_put_process(struct molt_buf *buf, const struct molt_process_inf
     molt_buf_u64(buf, p->parent);
 }
 
+void molt_record_put_child(struct molt_buf *buf, const struct molt_runtime_child *c)
+{
+    molt_buf_u64(buf, c->supervisor);
+    molt_buf_str(buf, c->supervisor_name);
+    molt_buf_u32(buf, c->strategy);
+    molt_buf_u8(buf, c->is_self);
+    molt_buf_str(buf, c->id);
+    molt_buf_u64(buf, c->pid);
+    molt_buf_u32(buf, c->restart);
+    molt_buf_u8(buf, c->is_supervisor);
+    molt_buf_u64(buf, c->n_restarts);
+}
+
 void molt_record_put_iface(struct molt_buf *buf, const struct molt_iface_info *i)
 {
     molt_buf_str(buf, i->module);

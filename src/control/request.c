@@ -301,6 +301,13 @@ static void list_process(void *user, const struct molt_process_info *p)
     l->n++;
 }
 
+static void list_child(void *user, const struct molt_runtime_child *c)
+{
+    struct lister *l = user;
+    molt_record_put_child(&l->items, c);
+    l->n++;
+}
+
 /* Count and items of @l after a listing that returned @rc. */
 static int finish_list(struct request *rq, struct lister *l, int rc)
 {
@@ -347,6 +354,15 @@ static int serve_processes(struct request *rq)
     return finish_list(rq, &l,
                        molt_runtime_each_process(molt_host_runtime(rq->state->host), list_process,
                                                  &l));
+}
+
+static int serve_children(struct request *rq)
+{
+    struct lister l = {0};
+    if (!is_whole(rq))
+        return MOLT_REQUEST_MALFORMED;
+    return finish_list(rq, &l,
+                       molt_runtime_each_child(molt_host_runtime(rq->state->host), list_child, &l));
 }
 
 /* Resident bytes by /proc/self/statm (proc(5): second field, pages). */
@@ -456,6 +472,7 @@ static serve_fn *const table[] = {
     [MOLT_FRAME_STATS] = serve_stats,
     [MOLT_FRAME_PURGE] = serve_purge,
     [MOLT_FRAME_META] = serve_meta,
+    [MOLT_FRAME_CHILDREN] = serve_children,
 };
 
 int molt_control_request_serve(struct molt_request_state *state, const struct molt_frame *frame,

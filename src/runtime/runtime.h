@@ -77,8 +77,13 @@ int molt_runtime_new(const struct molt_runtime_config *config, struct molt_runti
 /* Start the workers; then the supervisor @root (may be NULL) of the current
  * world. Returns when the inits of its tree have run, or after 5 s. */
 int molt_runtime_start(struct molt_runtime *rt, const char *root, struct molt_error *err);
-/* Stop children in reverse order (terminate runs), then the workers. */
+/* Stop children in reverse order (terminate runs), then the workers. MOLT_ETIMEDOUT:
+ * what is left after @timeout_ms was named in the log, and is dropped. */
 int molt_runtime_stop(struct molt_runtime *rt, int timeout_ms);
+/* A callback doesn't return. Its thread goes on, so nothing that it may use can be
+ * freed; what is left to do is to end the OS process. */
+bool molt_runtime_is_stuck(const struct molt_runtime *rt);
+/* Frees nothing if it is stuck. */
 void molt_runtime_free(struct molt_runtime *rt);
 
 /* ---- processes ---------------------------------------------------------- */
@@ -111,10 +116,11 @@ struct molt_process_info {
 int molt_runtime_each_process(struct molt_runtime *rt,
                               void (*fn)(void *user, const struct molt_process_info *), void *user);
 
-/* A child of a supervisor, whether it runs or not. */
+/* A child of a supervisor, whether it runs or not; or the supervisor itself. */
 struct molt_runtime_child {
     molt_pid supervisor;
     const char *supervisor_name; /* in the modules' tables */
+    bool is_self;                /* what follows is about no child */
     enum molt_strategy strategy;
     const char *id; /* "" in a MOLT_SIMPLE_ONE_FOR_ONE */
     molt_pid pid;   /* 0: it doesn't run */
@@ -124,8 +130,8 @@ struct molt_runtime_child {
 };
 typedef void molt_runtime_child_fn(void *user, const struct molt_runtime_child *child);
 
-/* Each child of each supervisor, in the order of their start. Those of a
- * supervisor that is busy at this moment may be missed. Returns how many. */
+/* Each supervisor, and then its children in the order of their start. One that
+ * is busy at this moment may be missed. Returns how many. */
 int molt_runtime_each_child(struct molt_runtime *rt, molt_runtime_child_fn *fn, void *user);
 
 /* Have on_config called in every process whose server has it: molt_config()

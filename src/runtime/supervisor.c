@@ -551,7 +551,11 @@ int molt_supervisor_each(struct molt_process *p, molt_runtime_child_fn *fn, void
         return 0;
     struct molt_runtime_child info = {.supervisor = molt_process_pid(p),
                                       .supervisor_name = s->name,
-                                      .strategy = s->core.spec->strategy};
+                                      .strategy = s->core.spec->strategy,
+                                      .is_self = true,
+                                      .id = ""};
+    fn(user, &info);
+    info.is_self = false;
     for (struct molt_supervised *c = NULL; (c = molt_supervise_each(&s->core, c)); count++) {
         info.id = c->id;
         info.pid = c->pid;
@@ -560,7 +564,7 @@ int molt_supervisor_each(struct molt_process *p, molt_runtime_child_fn *fn, void
         info.n_restarts = molt_supervisor_child_of(c)->n_restarts;
         fn(user, &info);
     }
-    return count;
+    return count + 1;
 }
 
 void molt_runtime_reconcile(struct molt_runtime *rt)

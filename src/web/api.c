@@ -91,6 +91,23 @@ static int serve_ps(const struct molt_api *api, json_t *body, json_t **ret, stru
     return rc;
 }
 
+static int serve_tree(const struct molt_api *api, json_t *body, json_t **ret,
+                      struct molt_error *err)
+{
+    (void)body;
+    struct molt_buf answer = MOLT_BUF_INIT;
+    struct molt_child_record *list = NULL;
+    size_t n = 0;
+    int rc = ask(api, MOLT_FRAME_CHILDREN, NULL, &answer, err);
+    if (rc == 0) {
+        rc = molt_record_get_children(answer.data, answer.len, &list, &n);
+        rc = finish(rc, rc == 0 ? molt_json_tree(list, n) : NULL, ret, err);
+    }
+    molt_record_free_children(list, n);
+    molt_buf_fini(&answer);
+    return rc;
+}
+
 /* ---- status -------------------------------------------------------------------- */
 
 /* null when no host runs: then the rest of the status says why. */
@@ -230,6 +247,7 @@ static const struct route {
 } routes[] = {
     {"GET", "/v1/status", serve_status}, {"GET", "/v1/modules", serve_modules},
     {"GET", "/v1/worlds", serve_worlds}, {"GET", "/v1/ps", serve_ps},
+    {"GET", "/v1/tree", serve_tree},
     {"POST", "/v1/purge", serve_purge},  {"POST", "/v1/load", serve_load},
     {"POST", "/v1/stop", serve_stop},
 };

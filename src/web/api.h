@@ -3,7 +3,7 @@
 /*
  * What the agent answers over HTTP:
  *
- *     GET  /v1/status   /v1/modules   /v1/worlds   /v1/ps
+ *     GET  /v1/status   /v1/modules   /v1/worlds   /v1/ps   /v1/tree
  *     POST /v1/purge    {"module": "counter", "version": 1, "hard": false}, all optional
  *     POST /v1/load     {"file": "/path/to/file.c"}
  *     POST /v1/stop     {"timeout_ms": 5000}

@@ -96,6 +96,37 @@ json_t *molt_json_processes(const struct molt_process_record *list, size_t n)
     return out;
 }
 
+static json_t *supervisor(const struct molt_child_record *s)
+{
+    return json_pack("{s:o, s:I, s:s, s:[]}", "supervisor", molt_json_text(s->supervisor_name),
+                     "pid", (json_int_t)s->supervisor, "strategy",
+                     molt_record_strategy(s->strategy), "children");
+}
+
+static json_t *child(const struct molt_child_record *c)
+{
+    return json_pack("{s:o, s:I, s:s, s:b, s:I}", "id", molt_json_text(c->id), "pid",
+                     (json_int_t)c->pid, "restart", molt_record_restart(c->restart),
+                     "is_supervisor", c->is_supervisor, "restarts", (json_int_t)c->n_restarts);
+}
+
+json_t *molt_json_tree(const struct molt_child_record *list, size_t n)
+{
+    json_t *out = json_array(), *children = NULL;
+    for (size_t i = 0; out && i < n; i++) {
+        if (list[i].is_self) {
+            out = append(out, supervisor(&list[i]));
+            children =
+                out ? json_object_get(json_array_get(out, json_array_size(out) - 1), "children")
+                    : NULL;
+        } else if (children && json_array_append_new(children, child(&list[i])) < 0) {
+            json_decref(out);
+            out = NULL;
+        }
+    }
+    return out;
+}
+
 /* [{"below_ns": 2048, "count": 7}, ...]: the buckets that aren't empty. */
 static json_t *histogram(const uint64_t *buckets)
 {

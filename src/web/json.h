@@ -27,6 +27,10 @@ json_t *molt_json_worlds(const struct molt_world_record *list, size_t n);
  *   "mailbox", "bytes", "callbacks", "parent"}] */
 json_t *molt_json_processes(const struct molt_process_record *list, size_t n);
 
+/* [{"supervisor", "pid", "strategy", "children": [{"id", "pid", "restart",
+ *   "is_supervisor", "restarts"}]}]; pid 0: it doesn't run */
+json_t *molt_json_tree(const struct molt_child_record *list, size_t n);
+
 /* {"processes", "workers", "stacks", "callbacks", "messages", "crashes",
  *  "restarts", "rss_bytes", "uptime_ms"} */
 json_t *molt_json_stats(const struct molt_stats_record *stats);
