@@ -51,7 +51,8 @@ int molt_host_start(struct molt_host *host, const char *root, struct molt_error 
  * workers. Processes that don't end by then are dropped with their state. */
 int molt_host_stop(struct molt_host *host, int timeout_ms);
 
-/* Stops first if need be. NULL is fine. */
+/* Stops first if need be. NULL is fine. If a callback does not return, nothing
+ * that it may use is freed. */
 void molt_host_free(struct molt_host *host);
 
 /* ---- foreign threads ---------------------------------------------------- */

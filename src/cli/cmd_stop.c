@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The molt authors */
+#include <limits.h>
+
 #include "cli/client.h"
 #include "cli/commands.h"
+
+#define STOP_MAX_MS 600000
+#define AS_CONFIGURED ULONG_MAX /* in molt.conf */
 
 static int run(const struct molt_cli_args *args)
 {
@@ -9,9 +14,13 @@ static int run(const struct molt_cli_args *args)
     struct molt_error err = {0};
     unsigned long timeout_ms;
     molt_out_init(&out, args);
-    if (molt_cli_args_number(args, "timeout", 0, 600000, 5000, &timeout_ms, &err) < 0)
+    if (molt_cli_args_number(args, "timeout", 0, STOP_MAX_MS, AS_CONFIGURED, &timeout_ms, &err) < 0)
         return molt_out_usage(args->command, err.text);
-    json_t *body = json_pack("{s:I}", "timeout_ms", (json_int_t)timeout_ms), *doc;
+    json_t *body = json_object(), *doc;
+    if (timeout_ms == AS_CONFIGURED)
+        timeout_ms = STOP_MAX_MS;
+    else
+        json_object_set_new(body, "timeout_ms", json_integer((json_int_t)timeout_ms));
     struct molt_client_request request = {.method = "POST",
                                           .path = "/v1/stop",
                                           .body = body,
@@ -30,6 +39,6 @@ const struct molt_command molt_command_stop = {
     .name = "stop",
     .args = "",
     .help = "stop the app and its agent, in order",
-    .options = {{"timeout", "MS", "how long processes may take to end; default 5000"},
+    .options = {{"timeout", "MS", "how long processes may take to end; default: stop_ms"},
                 {"json", NULL, "as JSON"}},
     .run = run};

@@ -22,7 +22,6 @@
 #include "web/web.h"
 
 #define SOURCES_MAX 4
-#define STOP_MS 5000
 #define LISTEN_MS 5000
 
 struct molt_session {
@@ -324,7 +323,7 @@ int molt_session_new(const struct molt_session_options *options, struct molt_ses
     session->options = *options;
     session->out = options->out;
     session->lock_fd = -1;
-    session->stop_ms = STOP_MS;
+    session->stop_ms = -1; /* as configured */
     session->root = strdup(options->root);
     session->socket_path = join(options->root, ".molt/agent.sock");
     char **empty[] = {&session->app, &session->url, &session->problem_kind, &session->problem,

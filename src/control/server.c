@@ -16,6 +16,7 @@
 #include "control/protocol.h"
 #include "control/record.h"
 #include "control/request.h"
+#include "control/settings.h"
 #include "upgrade/upgrade.h"
 
 /* An old version that left memory, until the agent was told. */
@@ -112,34 +113,6 @@ void molt_control_free(struct molt_control *control)
 
 /* ---- the agent's connection --------------------------------------------- */
 
-static void serve_frame(struct molt_control *control, const struct molt_frame *frame)
-{
-    struct molt_buf out = MOLT_BUF_INIT;
-    struct molt_error err = {0};
-    int rc = molt_control_request_serve(&control->requests, frame, &out, &err);
-    if (frame->fd >= 0)
-        close(frame->fd);
-    if (rc == MOLT_REQUEST_MALFORMED)
-        detach(control);
-    else if (molt_conn_reply(control->conn, frame->id, rc, err.text, &out) < 0)
-        detach(control);
-    molt_buf_fini(&out);
-}
-
-static void serve_conn(struct molt_control *control)
-{
-    while (control->conn && !control->requests.is_stopped) {
-        struct molt_frame frame;
-        int rc = molt_conn_receive(control->conn, 0, &frame);
-        if (rc == 0)
-            return;
-        if (rc < 0)
-            detach(control);
-        else
-            serve_frame(control, &frame);
-    }
-}
-
 static void send_event(struct molt_control *control, uint32_t type, const struct molt_buf *buf)
 {
     if (!control->conn || buf->is_failed)
@@ -177,6 +150,36 @@ static void drain_log(struct molt_control *control)
         else
             send_log(control, entry.level, entry.text);
         molt_buf_fini(&entry.crash);
+    }
+}
+
+static void serve_frame(struct molt_control *control, const struct molt_frame *frame)
+{
+    struct molt_buf out = MOLT_BUF_INIT;
+    struct molt_error err = {0};
+    int rc = molt_control_request_serve(&control->requests, frame, &out, &err);
+    if (frame->fd >= 0)
+        close(frame->fd);
+    /* What the stop had to say comes before the agent goes away. */
+    if (control->requests.is_stopped)
+        drain_log(control);
+    if (control->conn && (rc == MOLT_REQUEST_MALFORMED ||
+                          molt_conn_reply(control->conn, frame->id, rc, err.text, &out) < 0))
+        detach(control);
+    molt_buf_fini(&out);
+}
+
+static void serve_conn(struct molt_control *control)
+{
+    while (control->conn && !control->requests.is_stopped) {
+        struct molt_frame frame;
+        int rc = molt_conn_receive(control->conn, 0, &frame);
+        if (rc == 0)
+            return;
+        if (rc < 0)
+            detach(control);
+        else
+            serve_frame(control, &frame);
     }
 }
 
@@ -229,7 +232,9 @@ static void accept_agent(struct molt_control *control)
 
 static void stop_host(struct molt_control *control)
 {
-    control->result = molt_host_stop(control->config.host, control->config.stop_ms);
+    control->result = molt_host_stop(control->config.host,
+                                     molt_settings_stop_ms(
+                                         molt_settings_get(control->config.settings, "stop_ms")));
     control->requests.is_stopped = true;
 }
 

@@ -21,12 +21,12 @@ struct molt_settings;
 
 struct molt_control_config {
     struct molt_host *host;         /* borrowed, like the next two */
-    struct molt_settings *settings; /* where MOLT_FRAME_CONFIG goes */
+    struct molt_settings *settings; /* where MOLT_FRAME_CONFIG goes; key stop_ms is how long
+                                       an orderly stop may take after a signal */
     struct molt_log_ring *ring;     /* becomes MOLT_FRAME_LOG */
     int conn_fd;                    /* a connected agent, consumed; -1: none yet */
     int listen_fd;                  /* where agents may connect later, consumed; -1: nowhere */
     int signal_fd;                  /* readable when the host shall stop; borrowed; -1: none */
-    int stop_ms;                    /* how long an orderly stop may take after a signal */
 };
 
 /* On failure the descriptors stay the caller's. */

@@ -3,6 +3,7 @@
 #include "control/settings.h"
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,4 +84,15 @@ const char *molt_settings_get(void *user, const char *key)
     const char *value = find(settings, key);
     pthread_mutex_unlock(&settings->lock);
     return value;
+}
+
+#define STOP_DEFAULT_MS 5000
+#define STOP_MAX_MS 600000
+
+int molt_settings_stop_ms(const char *value)
+{
+    char *end;
+    unsigned long ms = value ? strtoul(value, &end, 10) : 0;
+    bool is_number = value && *value >= '0' && *value <= '9' && !*end && ms <= STOP_MAX_MS;
+    return is_number ? (int)ms : STOP_DEFAULT_MS;
 }

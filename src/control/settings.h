@@ -26,4 +26,8 @@ int molt_settings_set(struct molt_settings *settings, const char *key, const cha
 /* A molt_config_fn: @settings is the user pointer. NULL if unset. */
 const char *molt_settings_get(void *settings, const char *key);
 
+/* How long an orderly stop may take: @value of the key stop_ms, in milliseconds;
+ * 5000 if it is NULL or no number from 0 to 600000. */
+int molt_settings_stop_ms(const char *value);
+
 #endif

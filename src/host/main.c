@@ -26,7 +26,6 @@
 #include "control/settings.h"
 #include "upgrade/upgrade.h"
 
-#define STOP_MS 5000
 #define LOG_MESSAGES 256
 
 static const char help[] =
@@ -41,7 +40,7 @@ static const char help[] =
     "  --sealed           map images from sealed memory instead of the store\n"
     "  --help, --version\n"
     "\n"
-    "SIGTERM and SIGINT stop the app in order, within 5 seconds.\n"
+    "SIGTERM and SIGINT stop the app in order, within 5 seconds or the app's stop_ms.\n"
     "Exit codes: 0 stopped, 1 failed, 2 usage.\n";
 
 struct options {
@@ -177,8 +176,7 @@ static int serve(struct molt_host *host, struct surroundings *s, const struct op
                                          .ring = s->ring,
                                          .conn_fd = o->conn_fd,
                                          .listen_fd = listen_fd,
-                                         .signal_fd = signal_fd,
-                                         .stop_ms = STOP_MS};
+                                         .signal_fd = signal_fd};
     struct molt_control *control;
     struct molt_error err = {0};
     int rc = molt_control_new(&config, &control);

@@ -19,6 +19,8 @@
 
 #define START_WAIT_MS 5000 /* for the inits of the supervision tree */
 #define LOOK_WAIT_MS 100   /* for a supervisor that is at work */
+#define LEAVE_MS 1000      /* for callbacks that run, after the deadline of a stop */
+#define NAMED_MAX 16
 #define STACK_DEFAULT (256 * 1024)
 #define STACK_MIN (16 * 1024)
 #define WORKERS_MAX 256
@@ -152,13 +154,22 @@ static void drop_processes(struct molt_runtime *rt)
     }
 }
 
-static void stop_workers(struct molt_runtime *rt)
+static void stop_workers(struct molt_runtime *rt, int timeout_ms)
 {
+    uint64_t deadline = molt_runtime_deadline(timeout_ms);
     molt_monitor_stop(&rt->monitor);
     atomic_store(&rt->is_stopping, true);
     for (unsigned i = 0; i < rt->n_threads; i++)
-        molt_worker_join(&rt->workers[i]);
+        if (!molt_worker_join(&rt->workers[i], deadline))
+            rt->is_stuck = true;
     rt->is_started = false;
+    if (rt->is_stuck)
+        molt_runtime_log(rt, MOLT_ERR, "a callback does not return: its memory stays in use");
+}
+
+bool molt_runtime_is_stuck(const struct molt_runtime *rt)
+{
+    return rt->is_stuck;
 }
 
 void molt_runtime_free(struct molt_runtime *rt)
@@ -167,6 +178,8 @@ void molt_runtime_free(struct molt_runtime *rt)
         return;
     if (rt->is_started)
         molt_runtime_stop(rt, 0);
+    if (rt->is_stuck)
+        return;
     molt_resolver_free(rt->resolver);
     if (rt->heap && rt->names.buckets)
         drop_processes(rt);
@@ -264,12 +277,12 @@ int molt_runtime_start(struct molt_runtime *rt, const char *root, struct molt_er
     for (unsigned i = 0; i < rt->n_workers; i++) {
         rc = molt_worker_start(&rt->workers[i]);
         if (rc < 0) {
-            stop_workers(rt);
+            stop_workers(rt, -1);
             return molt_error_set(err, rc, "can't start worker %u", i);
         }
     }
     if (molt_monitor_start(&rt->monitor) < 0) {
-        stop_workers(rt);
+        stop_workers(rt, -1);
         return molt_error_set(err, MOLT_ENOMEM, "can't start the monitor");
     }
     if (root)
@@ -326,6 +339,22 @@ static void ask_all(struct molt_runtime *rt)
     }
 }
 
+/* The first few by name. */
+static void name_those_left(struct molt_runtime *rt)
+{
+    unsigned n = atomic_load(&rt->table.n_slots), n_left = 0;
+    for (unsigned i = 0; i < n; i++) {
+        struct molt_process *p = molt_process_at(rt, i);
+        char label[128];
+        if (!molt_process_pid(p) || n_left++ >= NAMED_MAX)
+            continue;
+        molt_process_label(p, label, sizeof(label));
+        molt_runtime_log(rt, MOLT_WARN, "%s did not end in time and is dropped", label);
+    }
+    if (n_left > NAMED_MAX)
+        molt_runtime_log(rt, MOLT_WARN, "... and %u more", n_left - NAMED_MAX);
+}
+
 int molt_runtime_stop(struct molt_runtime *rt, int timeout_ms)
 {
     if (!rt->is_started)
@@ -338,7 +367,9 @@ int molt_runtime_stop(struct molt_runtime *rt, int timeout_ms)
     if (is_ended)
         ask_all(rt);
     is_ended = wait_ended(rt, 0, deadline);
-    stop_workers(rt);
+    if (!is_ended)
+        name_those_left(rt);
+    stop_workers(rt, LEAVE_MS);
     return is_ended ? 0 : MOLT_ETIMEDOUT;
 }
 

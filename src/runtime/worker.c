@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -356,16 +357,18 @@ int molt_worker_start(struct molt_worker *w)
     return rc;
 }
 
-void molt_worker_join(struct molt_worker *w)
+bool molt_worker_join(struct molt_worker *w, uint64_t deadline_ns)
 {
     if (!w->is_started)
-        return;
+        return true;
     struct molt_lane *lane = molt_worker_lane(w);
     if (lane)
         molt_lane_wake(lane);
     unpark(w);
-    pthread_join(w->thread, NULL);
-    w->is_started = false;
+    struct timespec until = {.tv_sec = (time_t)(deadline_ns / 1000000000),
+                             .tv_nsec = (long)(deadline_ns % 1000000000)};
+    w->is_started = pthread_clockjoin_np(w->thread, NULL, CLOCK_MONOTONIC, &until) != 0;
+    return !w->is_started;
 }
 
 int molt_worker_init(struct molt_worker *w, struct molt_runtime *rt, unsigned index,

@@ -74,8 +74,8 @@ struct molt_worker *molt_worker_find_spare(struct molt_runtime *rt, struct molt_
 void molt_worker_give_lane(struct molt_worker *w, struct molt_lane *lane);
 void molt_worker_fini(struct molt_worker *w);
 int molt_worker_start(struct molt_worker *w);
-/* After molt_runtime.is_stopping was set. */
-void molt_worker_join(struct molt_worker *w);
+/* After molt_runtime.is_stopping was set. False: it still runs at the deadline. */
+bool molt_worker_join(struct molt_worker *w, uint64_t deadline_ns);
 
 static inline struct molt_lane *molt_worker_lane(const struct molt_worker *w)
 {

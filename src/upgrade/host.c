@@ -177,6 +177,8 @@ void molt_host_free(struct molt_host *host)
         return;
     if (host->runtime)
         molt_host_stop(host, 0);
+    if (host->runtime && molt_runtime_is_stuck(host->runtime))
+        return;
     molt_runtime_free(host->runtime);
     molt_code_free(host->code);
     close_events(host);

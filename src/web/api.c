@@ -13,7 +13,6 @@
 #include "web/json.h"
 
 #define ANSWER_MS 30000
-#define STOP_MS 5000
 #define STOP_MAX_MS 600000
 
 typedef int serve_fn(const struct molt_api *api, json_t *body, json_t **ret,
@@ -229,11 +228,11 @@ static int serve_load(const struct molt_api *api, json_t *body, json_t **ret,
 static int serve_stop(const struct molt_api *api, json_t *body, json_t **ret,
                       struct molt_error *err)
 {
-    json_int_t timeout_ms = STOP_MS;
+    json_int_t timeout_ms = -1; /* as configured */
     int rc = unpack(body, err, "{s?I}", "timeout_ms", &timeout_ms);
     if (rc < 0)
         return rc;
-    if (timeout_ms < 0 || timeout_ms > STOP_MAX_MS)
+    if (timeout_ms < -1 || timeout_ms > STOP_MAX_MS)
         return molt_error_set(err, MOLT_EINVAL, "timeout_ms: 0 to %d", STOP_MAX_MS);
     api->actions.stop(api->actions.user, (int)timeout_ms);
     return finish(0, json_pack("{s:b}", "stopping", 1), ret, err);

@@ -17,6 +17,7 @@
 #include "control/agent/prune.h"
 #include "control/crash.h"
 #include "control/record.h"
+#include "control/settings.h"
 
 #define ANSWER_MS 30000
 #define EXIT_MS 2000        /* a host whose connection ended ends soon, or lives on */
@@ -647,6 +648,9 @@ int molt_agent_stop(struct molt_agent *agent, int timeout_ms, struct molt_error 
 {
     if (!agent->link)
         return 0;
+    if (timeout_ms < 0)
+        timeout_ms = molt_settings_stop_ms(agent->good ? molt_set_config(agent->good, "stop_ms")
+                                                       : NULL);
     struct molt_buf payload = MOLT_BUF_INIT;
     molt_buf_u32(&payload, (uint32_t)timeout_ms);
     int rc = molt_link_request(agent->link, MOLT_FRAME_STOP, &payload, -1, timeout_ms + ANSWER_MS,

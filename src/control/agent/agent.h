@@ -72,8 +72,8 @@ int molt_agent_timeout(const struct molt_agent *agent);
 /* Events of the host, its end, its restart. */
 void molt_agent_tick(struct molt_agent *agent);
 
-/* Stop the host in order, at most @timeout_ms. MOLT_ETIMEDOUT: processes were
- * dropped. No host: 0. */
+/* Stop the host in order, at most @timeout_ms (< 0: stop_ms of what runs).
+ * MOLT_ETIMEDOUT: processes were dropped. No host: 0. */
 int molt_agent_stop(struct molt_agent *agent, int timeout_ms, struct molt_error *err);
 
 enum molt_agent_state molt_agent_state(const struct molt_agent *agent);
