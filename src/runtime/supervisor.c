@@ -42,8 +42,11 @@ static const struct molt_supervisor *read_table(const struct molt_process *p)
 static void free_child(struct molt_supervised *node)
 {
     struct molt_supervisor_child *child = molt_supervisor_child_of(node);
-    if (child->arg)
-        molt_free(molt_block_payload(child->arg));
+    struct molt_runner *runner = molt_runner_here();
+    struct molt_block *root;
+    /* With all that it leads to. */
+    if (child->arg && molt_runner_take(runner, molt_block_payload(child->arg), &root) == 0)
+        molt_runner_drop(runner, root);
     molt_supervisor_child_free(child);
 }
 

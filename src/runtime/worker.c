@@ -5,7 +5,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -274,8 +273,8 @@ static void hook_yield(void *user)
     molt_worker_yield(w->runner.process);
 }
 
-static const struct molt_preempt_hooks preempt_hooks = {
-    hook_running, hook_is_module_text, hook_may_redirect, hook_yield};
+static const struct molt_preempt_hooks preempt_hooks = {hook_running, hook_is_module_text,
+                                                        hook_may_redirect, hook_yield};
 static const struct molt_fault_hooks fault_hooks = {hook_running, hook_is_module_text,
                                                     hook_may_contain};
 
@@ -314,6 +313,14 @@ static void pin_to_core(const struct molt_worker *w)
     }
 }
 
+static void say_left(struct molt_worker *w)
+{
+    pthread_mutex_lock(&w->rt->quiet_lock);
+    w->has_left = true;
+    pthread_cond_broadcast(&w->rt->quiet);
+    pthread_mutex_unlock(&w->rt->quiet_lock);
+}
+
 static void *thread_main(void *arg)
 {
     struct molt_worker *w = arg;
@@ -327,6 +334,7 @@ static void *thread_main(void *arg)
     fini_signals(w);
     molt_runner_set(NULL);
     molt_port_alt_stack_close(alt_stack);
+    say_left(w);
     return NULL;
 }
 
@@ -352,9 +360,22 @@ int molt_thread_start(pthread_t *ret, void *(*fn)(void *arg), void *arg)
 
 int molt_worker_start(struct molt_worker *w)
 {
+    w->has_left = false;
     int rc = molt_thread_start(&w->thread, thread_main, w);
     w->is_started = rc == 0;
     return rc;
+}
+
+static bool wait_left(struct molt_worker *w, uint64_t deadline_ns)
+{
+    struct molt_runtime *rt = w->rt;
+    bool is_in_time = true;
+    pthread_mutex_lock(&rt->quiet_lock);
+    while (!w->has_left && is_in_time)
+        is_in_time = molt_runtime_wait_quiet(rt, deadline_ns);
+    bool has_left = w->has_left;
+    pthread_mutex_unlock(&rt->quiet_lock);
+    return has_left;
 }
 
 bool molt_worker_join(struct molt_worker *w, uint64_t deadline_ns)
@@ -365,10 +386,11 @@ bool molt_worker_join(struct molt_worker *w, uint64_t deadline_ns)
     if (lane)
         molt_lane_wake(lane);
     unpark(w);
-    struct timespec until = {.tv_sec = (time_t)(deadline_ns / 1000000000),
-                             .tv_nsec = (long)(deadline_ns % 1000000000)};
-    w->is_started = pthread_clockjoin_np(w->thread, NULL, CLOCK_MONOTONIC, &until) != 0;
-    return !w->is_started;
+    if (!wait_left(w, deadline_ns))
+        return false;
+    pthread_join(w->thread, NULL);
+    w->is_started = false;
+    return true;
 }
 
 int molt_worker_init(struct molt_worker *w, struct molt_runtime *rt, unsigned index,

@@ -32,6 +32,7 @@ struct molt_worker {
     unsigned index;
     pthread_t thread;
     bool is_started;
+    bool has_left;   /* its loop; under molt_runtime.quiet_lock */
     bool is_starved; /* no stack could be had */
     unsigned victim; /* whom to look at first when there is nothing to do */
 

@@ -72,6 +72,40 @@ static void records_come_back_as_they_were_written(void **state)
     molt_buf_fini(&upgrade);
 }
 
+static void children_come_back_as_they_were_written(void **state)
+{
+    (void)state;
+    struct molt_buf buf = MOLT_BUF_INIT;
+    struct molt_child_record *list;
+    size_t n;
+    struct molt_runtime_child self = {.supervisor = 5,
+                                      .supervisor_name = "app",
+                                      .strategy = MOLT_REST_FOR_ONE,
+                                      .is_self = true,
+                                      .id = ""};
+    struct molt_runtime_child child = {.supervisor = 5,
+                                       .supervisor_name = "app",
+                                       .id = "a",
+                                       .pid = 7,
+                                       .restart = MOLT_TEMPORARY,
+                                       .is_supervisor = true,
+                                       .n_restarts = 9};
+    molt_buf_u32(&buf, 2);
+    molt_record_put_child(&buf, &self);
+    molt_record_put_child(&buf, &child);
+    assert_int_equal(molt_record_get_children(buf.data, buf.len - 1, &list, &n), MOLT_EFORMAT);
+    assert_int_equal(molt_record_get_children(buf.data, buf.len, &list, &n), 0);
+    assert_int_equal(n, 2);
+    assert_true(list[0].is_self && list[0].supervisor == 5);
+    assert_string_equal(molt_record_strategy(list[0].strategy), "rest_for_one");
+    assert_true(!list[1].is_self && list[1].is_supervisor && list[1].pid == 7);
+    assert_string_equal(list[1].id, "a");
+    assert_string_equal(molt_record_restart(list[1].restart), "temporary");
+    assert_int_equal(list[1].n_restarts, 9);
+    molt_record_free_children(list, n);
+    molt_buf_fini(&buf);
+}
+
 static void cut_and_lengthened_records_are_malformed(void **state)
 {
     (void)state;
@@ -294,6 +328,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(records_come_back_as_they_were_written),
+        cmocka_unit_test(children_come_back_as_they_were_written),
         cmocka_unit_test(cut_and_lengthened_records_are_malformed),
         cmocka_unit_test(flipped_records_never_do_more_than_fail),
         cmocka_unit_test(a_full_ring_drops_the_oldest_and_says_how_many),

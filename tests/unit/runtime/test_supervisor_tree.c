@@ -348,6 +348,38 @@ static void a_child_that_ignores_its_end_is_killed_in_time(void **state)
     fake_await_log("child 'b' did not end as it was asked to");
 }
 
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+
+/* It doesn't see that it is asked, and has its worker. */
+static int hold_on(struct fake_state *s, struct block_worker *m)
+{
+    (void)s, (void)m;
+    fake_add(STUCK, 1);
+    pthread_mutex_lock(&gate);
+    pthread_mutex_unlock(&gate);
+    return 0;
+}
+
+static void a_callback_that_does_not_return_is_not_waited_for_longer(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    int rc = 1;
+    fake_on(&module.servers[0], MOLT_HANDLER_CAST, &block_worker_type, MOLT_FN(hold_on));
+    child(0, 0, "a", "one");
+    child(0, 1, "b", "one")->shutdown_ms = 1;
+    start();
+    struct molt_process *p = molt_process_find(fake->rt, molt_whereis("b"));
+    pthread_mutex_lock(&gate);
+    get_stuck("b");
+    pthread_create(&thread, NULL, stop_runtime, &rc);
+    await_kill(p); /* by another worker */
+    pthread_mutex_unlock(&gate);
+    pthread_join(thread, NULL);
+    assert_int_equal(rc, 0);
+    expect("+a +b -a ");
+}
+
 static void a_child_may_be_killed_without_asking(void **state)
 {
     (void)state;
@@ -644,6 +676,7 @@ int main(void)
         TEST(no_restart_is_allowed_at_intensity_none),
         TEST(a_child_that_waits_is_asked_and_ends),
         TEST(a_child_that_ignores_its_end_is_killed_in_time),
+        TEST(a_callback_that_does_not_return_is_not_waited_for_longer),
         TEST(a_child_may_be_killed_without_asking),
         TEST(children_come_and_go_on_request),
         TEST(wrong_requests_get_their_code_and_change_nothing),

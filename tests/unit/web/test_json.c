@@ -117,11 +117,40 @@ static void the_page_escapes_what_the_compiler_said(void **state)
     molt_buf_fini(&out);
 }
 
+static void a_tree_nests_children_below_their_supervisor(void **state)
+{
+    (void)state;
+    static const char *const supervisor_keys[] = {"supervisor", "pid", "strategy", "children",
+                                                  NULL};
+    static const char *const child_keys[] = {"id",       "pid", "restart", "is_supervisor",
+                                             "restarts", NULL};
+    char app[] = "app", inner[] = "inner", none[] = "", a[] = "a";
+    struct molt_child_record list[] = {
+        {.supervisor = 1, .supervisor_name = app, .is_self = true, .id = none, .strategy = 2},
+        {.supervisor = 1, .supervisor_name = app, .id = a, .pid = 3, .restart = 1, .n_restarts = 4},
+        {.supervisor = 1, .supervisor_name = app, .id = inner, .is_supervisor = true},
+        {.supervisor = 2, .supervisor_name = inner, .is_self = true, .id = none, .strategy = 99}};
+    json_t *doc = molt_json_tree(list, 4);
+    assert_int_equal(json_array_size(doc), 2);
+    json_t *first = json_array_get(doc, 0), *children = json_object_get(first, "children");
+    assert_keys(first, supervisor_keys);
+    assert_string_equal(json_string_value(json_object_get(first, "strategy")), "rest_for_one");
+    assert_int_equal(json_array_size(children), 2);
+    assert_keys(json_array_get(children, 0), child_keys);
+    json_t *restart = json_object_get(json_array_get(children, 0), "restart");
+    assert_string_equal(json_string_value(restart), "transient");
+    json_t *second = json_array_get(doc, 1);
+    assert_string_equal(json_string_value(json_object_get(second, "strategy")), "?");
+    assert_int_equal(json_array_size(json_object_get(second, "children")), 0);
+    json_decref(doc);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(modules_have_their_shape),
         cmocka_unit_test(worlds_and_processes_have_their_shape),
+        cmocka_unit_test(a_tree_nests_children_below_their_supervisor),
         cmocka_unit_test(errors_carry_code_and_text),
         cmocka_unit_test(text_that_is_not_utf8_is_still_text),
         cmocka_unit_test(the_page_escapes_what_the_compiler_said),
