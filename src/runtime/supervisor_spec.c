@@ -147,9 +147,11 @@ static int check_supervisor(struct molt_code *code, const struct molt_world *now
         return rc;
     const struct molt_supervisor *before = now ? molt_world_supervisor(now, table->name) : NULL;
     struct molt_error why = {0};
+    int rc_before = before ? molt_supervisor_spec_new(code, now, before, &old, NULL) : 0;
     /* One that isn't sound is no obstacle: it can't run. */
-    if (before && molt_supervisor_spec_new(code, now, before, &old, NULL) == 0 &&
-        (rc = molt_supervise_check_change(old, spec, &why)) < 0)
+    if (rc_before == MOLT_ENOMEM)
+        rc = molt_error_set(err, rc_before, "no memory for a supervisor");
+    else if (old && (rc = molt_supervise_check_change(old, spec, &why)) < 0)
         molt_error_set(err, rc, "supervisor '%s': %s", table->name, why.text);
     molt_supervisor_spec_free(old);
     molt_supervisor_spec_free(spec);

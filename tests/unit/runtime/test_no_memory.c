@@ -140,6 +140,48 @@ static void an_end_is_told_without_memory(void **state)
     assert_int_equal(actor_heard(HEARD_DOWN, a).reason, MOLT_EIO);
 }
 
+/* ---- supervisors ---- */
+
+static int give_arg(void **ret_arg)
+{
+    *ret_arg = NULL;
+    return 0;
+}
+
+static void a_supervisor_that_can_not_start_leaves_nothing(void **state)
+{
+    static struct fake f;
+    struct molt_error err = {0};
+    (void)state;
+    fake_init(&f, 1);
+    fake_module_init(&module, "app", 1);
+    fake_runner(&module, "runner");
+    module.n_supervisors = 1;
+    module.supervisors[0] =
+        (struct molt_supervisor){.size = sizeof(struct molt_supervisor),
+                                 .name = "app",
+                                 .child = {{.id = "a", .server = "runner", .arg = give_arg},
+                                           {"b", "runner", NULL, 0, 0}}};
+    fake_publish(&f, &module);
+    bool has_failed = true;
+    int n_refused = 0, rc = 0;
+    for (size_t nth = 1; has_failed && nth < NTH_MAX; nth++) {
+        alloc_fail_at(nth);
+        rc = molt_runtime_check_supervisors(f.rt, module.world, module.world, &err);
+        if (rc == 0)
+            rc = molt_runtime_start(f.rt, "app", &err);
+        has_failed = alloc_fail_end();
+        assert_true(rc == 0 || (rc == MOLT_ENOMEM && has_failed));
+        n_refused += rc != 0;
+        if (rc == 0)
+            break;
+    }
+    assert_int_equal(rc, 0);
+    assert_true(n_refused > 4);
+    fake_await_processes(3);
+    fake_fini(&f);
+}
+
 /* ---- fixture ---- */
 
 static int setup(void **state)
@@ -165,6 +207,7 @@ int main(void)
         TEST(a_spawn_that_fails_leaves_no_name_and_no_process),
         TEST(a_group_without_members_is_gone),
         TEST(an_end_is_told_without_memory),
+        cmocka_unit_test(a_supervisor_that_can_not_start_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
