@@ -56,7 +56,7 @@ struct molt_runtime {
     atomic_bool is_stopping;       /* workers leave their loops */
     atomic_ullong root;            /* pid of the root supervisor */
     atomic_bool is_root_ready;     /* its children have started */
-    bool is_stuck; /* a worker didn't end: its callback doesn't return */
+    bool is_stuck;                 /* a worker didn't end: its callback doesn't return */
 
     /* Of the executor: one thread at a time. */
     struct molt_runner executor;

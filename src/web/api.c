@@ -246,9 +246,8 @@ static const struct route {
 } routes[] = {
     {"GET", "/v1/status", serve_status}, {"GET", "/v1/modules", serve_modules},
     {"GET", "/v1/worlds", serve_worlds}, {"GET", "/v1/ps", serve_ps},
-    {"GET", "/v1/tree", serve_tree},
-    {"POST", "/v1/purge", serve_purge},  {"POST", "/v1/load", serve_load},
-    {"POST", "/v1/stop", serve_stop},
+    {"GET", "/v1/tree", serve_tree},     {"POST", "/v1/purge", serve_purge},
+    {"POST", "/v1/load", serve_load},    {"POST", "/v1/stop", serve_stop},
 };
 
 static unsigned http_status(int code)
