@@ -48,9 +48,10 @@ int molt_timeout(int ms)
     struct molt_process *p = runner && !runner->is_converting ? runner->process : NULL;
     if (!p)
         return MOLT_ENOPROC;
-    if (p->timeout)
-        molt_timer_cancel(p->timeout);
-    p->timeout_ref = 0;
+    if (p->timeout) {
+        molt_timer_cancel(&p->timeout->timer);
+        p->timeout->ref = 0;
+    }
     if (ms < 0)
         return 0;
     if (!p->timeout)
@@ -59,10 +60,10 @@ int molt_timeout(int ms)
         return MOLT_ENOMEM;
     p->ref = (p->ref + 1) & MOLT_REF_MASK;
     p->ref += p->ref == 0;
-    p->timeout_ref = p->ref;
+    p->timeout->ref = p->ref;
     struct molt_timer_event event = {.pid = molt_process_pid(p),
-                                     .ref = p->timeout_ref,
+                                     .ref = p->timeout->ref,
                                      .kind = MOLT_TIMER_TIMEOUT};
-    molt_lane_start_timer(p, p->timeout, molt_clock_ns() + (uint64_t)ms * 1000000, &event);
+    molt_lane_start_timer(p, &p->timeout->timer, molt_clock_ns() + (uint64_t)ms * 1000000, &event);
     return 0;
 }

@@ -60,6 +60,12 @@ struct molt_sends {
     _Atomic(struct molt_send_chunk *) chunks[1u << (MOLT_SENDS_BITS - 8)];
 };
 
+/* That of molt_timeout(). */
+struct molt_timeout {
+    struct molt_timer timer;
+    uint64_t ref; /* of the one that runs; 0: none */
+};
+
 /* Do what the timer of kind SEND was for. */
 void molt_send_now(struct molt_runtime *rt, const struct molt_timer_event *event);
 

@@ -61,7 +61,7 @@ static int inherit(void *user, molt_pid heir, const struct molt_table_heritage *
 {
     struct bequest *b = user;
     struct molt_owner nobody;
-    molt_owner_init(&nobody, NULL);
+    molt_owner_init(&nobody);
     struct molt_block *root = molt_block_make(b->rt->heap, b->cache, &nobody, type, 1);
     int rc = root ? molt_message_pack(b->rt->heap, &nobody, root, NULL) : MOLT_ENOMEM;
     if (root)

@@ -316,11 +316,28 @@ static void give_span(struct molt_heap *heap, struct molt_block *block)
 
 /* ---- owners and caches --------------------------------------------------- */
 
-void molt_owner_init(struct molt_owner *owner, pthread_mutex_t *lock)
+void molt_owner_init(struct molt_owner *owner)
 {
     molt_list_init(&owner->blocks);
     atomic_init(&owner->bytes, 0);
+}
+
+void molt_owner_share(struct molt_shared_owner *owner, pthread_mutex_t *lock)
+{
+    molt_owner_init(&owner->owner);
+    atomic_init(&owner->owner.bytes, MOLT_OWNER_IS_SHARED);
     owner->lock = lock;
+}
+
+static pthread_mutex_t *lock_of(struct molt_owner *owner)
+{
+    return molt_container_of(owner, struct molt_shared_owner, owner)->lock;
+}
+
+static bool is_shared(const struct molt_owner *owner)
+{
+    size_t bytes = atomic_load_explicit(&owner->bytes, memory_order_relaxed);
+    return __builtin_expect((bytes & MOLT_OWNER_IS_SHARED) != 0, 0);
 }
 
 static void count_bytes(struct molt_owner *owner, size_t add)
@@ -330,25 +347,39 @@ static void count_bytes(struct molt_owner *owner, size_t add)
     atomic_store_explicit(&owner->bytes, now + add, memory_order_relaxed);
 }
 
-void molt_owner_add(struct molt_owner *owner, struct molt_block *block)
+static void add(struct molt_owner *owner, struct molt_block *block)
 {
-    if (owner->lock)
-        pthread_mutex_lock(owner->lock);
     molt_list_append(&owner->blocks, &block->link);
     count_bytes(owner, molt_block_bytes(block));
     atomic_store_explicit(&block->owner, owner, memory_order_release);
-    if (owner->lock)
-        pthread_mutex_unlock(owner->lock);
+}
+
+void molt_owner_add(struct molt_owner *owner, struct molt_block *block)
+{
+    if (!is_shared(owner)) {
+        add(owner, block);
+        return;
+    }
+    pthread_mutex_lock(lock_of(owner));
+    add(owner, block);
+    pthread_mutex_unlock(lock_of(owner));
+}
+
+static void remove_from(struct molt_owner *owner, struct molt_block *block)
+{
+    molt_list_unlink(&block->link);
+    count_bytes(owner, -molt_block_bytes(block));
 }
 
 void molt_owner_remove(struct molt_owner *owner, struct molt_block *block)
 {
-    if (owner->lock)
-        pthread_mutex_lock(owner->lock);
-    molt_list_unlink(&block->link);
-    count_bytes(owner, -molt_block_bytes(block));
-    if (owner->lock)
-        pthread_mutex_unlock(owner->lock);
+    if (!is_shared(owner)) {
+        remove_from(owner, block);
+        return;
+    }
+    pthread_mutex_lock(lock_of(owner));
+    remove_from(owner, block);
+    pthread_mutex_unlock(lock_of(owner));
 }
 
 void molt_block_cache_join(struct molt_heap *heap, struct molt_block_cache *cache)

@@ -33,8 +33,14 @@
 /* Whose blocks these are: a process, a thread, or a conversion under way. */
 struct molt_owner {
     struct molt_list blocks;
-    atomic_size_t bytes;   /* of their payloads; written by the owner's thread */
-    pthread_mutex_t *lock; /* NULL: one thread at a time touches this owner */
+    atomic_size_t bytes; /* of their payloads; written by the owner's thread */
+};
+
+/* One that several threads look at: its `bytes` have this bit. */
+#define MOLT_OWNER_IS_SHARED (SIZE_MAX / 2 + 1)
+struct molt_shared_owner {
+    struct molt_owner owner;
+    pthread_mutex_t *lock;
 };
 
 /* The header before each payload. On its way a block is a message, and its link
@@ -68,7 +74,9 @@ int molt_heap_new(struct molt_heap **ret);
 /* Unmaps everything, whoever owns it. NULL is fine. */
 void molt_heap_free(struct molt_heap *heap);
 
-void molt_owner_init(struct molt_owner *owner, pthread_mutex_t *lock);
+void molt_owner_init(struct molt_owner *owner);
+/* @lock guards it from now on, and outlives it. */
+void molt_owner_share(struct molt_shared_owner *owner, pthread_mutex_t *lock);
 
 /* Caches stay listed until they leave, which gives their slots back. */
 void molt_block_cache_join(struct molt_heap *heap, struct molt_block_cache *cache);

@@ -65,7 +65,7 @@ static bool make_prepared(struct molt_runtime *rt, struct molt_process *p,
     struct molt_prepared *prepared = calloc(1, sizeof(*prepared));
     if (!prepared)
         return false;
-    molt_owner_init(&prepared->owner, NULL);
+    molt_owner_init(&prepared->owner);
     atomic_store_explicit(&p->prepared, prepared, memory_order_relaxed);
     prepared->state = molt_block_make(rt->heap, &rt->executor.cache, &prepared->owner, type, 1);
     if (prepared->state)
@@ -297,7 +297,7 @@ static void check_mail(struct molt_process *p, molt_pid pid, const struct molt_c
     }
     molt_process_drain(p, &p->rt->executor.cache);
     const struct molt_type *gone = find_gone_mail(conv, p);
-    bool is_straggler = p->fiber && !p->native;
+    bool is_straggler = p->fiber && !molt_process_is_supervisor(p);
     if (!is_held)
         molt_process_leave(p, 0, 0);
     if (gone || is_straggler)

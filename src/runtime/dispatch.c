@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "port/limits.h"
+#include "runtime/after.h"
 #include "runtime/contained.h"
 #include "runtime/fiber.h"
 #include "runtime/relation.h"
@@ -92,15 +93,15 @@ static enum task pick_exit(struct molt_process *p)
     if (phase_of(p) == MOLT_PHASE_NEW)
         return TASK_KILL;
     set_phase(p, MOLT_PHASE_ENDING);
-    return p->native ? TASK_EXIT : TASK_TERMINATE;
+    return molt_process_is_supervisor(p) ? TASK_EXIT : TASK_TERMINATE;
 }
 
 static bool is_timeout(struct molt_process *p)
 {
     consume(p, MOLT_DO_TIMEOUT);
     /* It may have been cancelled, or started anew, after it had expired. */
-    return p->timeout_ref &&
-           atomic_load_explicit(&p->timeout_fired, memory_order_relaxed) == p->timeout_ref;
+    return p->timeout && p->timeout->ref &&
+           atomic_load_explicit(&p->timeout_fired, memory_order_relaxed) == p->timeout->ref;
 }
 
 static enum task pick_more(struct molt_process *p, unsigned status)
@@ -246,7 +247,7 @@ static void invoke(struct molt_process *p, struct molt_activation *act)
         cb->rc = 0;
         break;
     case MOLT_CALLBACK_NATIVE:
-        cb->rc = p->native(p, cb->message);
+        cb->rc = molt_supervisor_run(p, cb->message);
         break;
     case MOLT_CALLBACK_EXIT: {
         struct molt_exit exit = {.pid = cb->from.pid, .reason = cb->reason};
@@ -543,7 +544,7 @@ static enum outcome run_ready(struct molt_worker *w, struct molt_process *p,
 static enum outcome run_timeout(struct molt_worker *w, struct molt_process *p,
                                 struct molt_world *world, const struct molt_server_ref *ref)
 {
-    p->timeout_ref = 0;
+    p->timeout->ref = 0;
     if (!ref || !ref->desc->on_timeout)
         return DONE;
     activation_of(p)->callback =
@@ -722,7 +723,7 @@ static enum outcome run_task(struct molt_worker *w, struct molt_process *p, enum
     }
     /* The boundary comes after the message was taken. */
     struct molt_world *world = molt_participant_boundary(&w->participant, w->rt->current);
-    if (p->native)
+    if (molt_process_is_supervisor(p))
         return run_native(w, p, world, m);
     const struct molt_server_ref *ref = molt_world_server(world, p->server_id);
     switch (task) {

@@ -28,7 +28,7 @@ struct molt_fiber {
     size_t map_bytes;
     void (*fn)(void *arg);
     void *arg;
-    bool is_done; /* fn returned; the fiber is parked */
+    bool is_done;          /* fn returned; the fiber is parked */
     struct molt_flow flow; /* the module's code on it */
     struct molt_activation act;
 };

@@ -74,7 +74,7 @@ static int pack_graph(const struct molt_heap *heap, struct molt_owner *owner,
                       struct molt_block *root, const struct molt_block *pinned)
 {
     struct walk walk = {.heap = heap, .owner = owner, .pinned = pinned};
-    molt_owner_init(&walk.transit, NULL);
+    molt_owner_init(&walk.transit);
     molt_owner_add(&walk.transit, root);
     int rc = 0;
     for (struct molt_list *node = walk.transit.blocks.next; node != &walk.transit.blocks;
@@ -164,7 +164,7 @@ struct molt_block *molt_message_new_notice(struct molt_heap *heap, struct molt_b
                                            enum molt_message_kind kind)
 {
     struct molt_owner nobody;
-    molt_owner_init(&nobody, NULL);
+    molt_owner_init(&nobody);
     struct molt_block *block = molt_block_make(heap, cache, &nobody, &notice_type, 1);
     if (!block)
         return NULL;

@@ -97,8 +97,8 @@ static void watch(struct molt_runtime *rt, struct molt_worker *w)
     unsigned ticks = ++w->watched_ticks;
     if (ticks < PREEMPT_TICKS)
         return;
-    bool is_blocked = w->can_be_preempted &&
-                      molt_preempt_activity(&w->preempt) == MOLT_PREEMPT_BLOCKED;
+    bool is_blocked =
+        w->can_be_preempted && molt_preempt_activity(&w->preempt) == MOLT_PREEMPT_BLOCKED;
     if (!is_blocked)
         preempt(w);
     /* What could not be preempted for some ticks is in a library, or locked. */

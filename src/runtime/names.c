@@ -44,8 +44,8 @@ void molt_names_fini(struct molt_names *names)
 static struct molt_process **find(struct molt_names *names, const char *name)
 {
     struct molt_process **at = &names->buckets[hash(name) & (names->n_buckets - 1)];
-    while (*at && strcmp((*at)->name, name) != 0)
-        at = &(*at)->name_next;
+    while (*at && strcmp((*at)->name->text, name) != 0)
+        at = &(*at)->name->next;
     return at;
 }
 
@@ -62,9 +62,9 @@ static void grow(struct molt_names *names)
     for (size_t i = 0; i < n_old; i++) {
         while (old[i]) {
             struct molt_process *p = old[i];
-            old[i] = p->name_next;
-            struct molt_process **at = &buckets[hash(p->name) & (n - 1)];
-            p->name_next = *at;
+            old[i] = p->name->next;
+            struct molt_process **at = &buckets[hash(p->name->text) & (n - 1)];
+            p->name->next = *at;
             *at = p;
         }
     }
@@ -88,9 +88,11 @@ static int add_locked(struct molt_names *names, struct molt_process *p, const ch
         return MOLT_EEXIST;
     if (p->name)
         return molt_process_pid(p) == pid ? MOLT_EEXIST : MOLT_EDEAD;
-    char *copy = strdup(name);
+    size_t size = strlen(name) + 1;
+    struct molt_name *copy = malloc(sizeof(*copy) + size);
     if (!copy)
         return MOLT_ENOMEM;
+    memcpy(copy->text, name, size);
     /* Seq_cst: a process that ends takes its pid away and then looks at the
      * flag; here it is the other way round, so one of the two sees the other. */
     atomic_fetch_or(&p->status, MOLT_IS_NAMED);
@@ -100,7 +102,7 @@ static int add_locked(struct molt_names *names, struct molt_process *p, const ch
     }
     p->name = copy;
     struct molt_process **at = find(names, name);
-    p->name_next = *at;
+    copy->next = *at;
     *at = p;
     if (++names->n > names->n_buckets)
         grow(names);
@@ -123,8 +125,7 @@ int molt_names_add(struct molt_runtime *rt, const char *name, molt_pid pid)
 static void remove_locked(struct molt_names *names, struct molt_process **at)
 {
     struct molt_process *p = *at;
-    *at = p->name_next;
-    p->name_next = NULL;
+    *at = p->name->next;
     free(p->name);
     p->name = NULL;
     names->n--;
@@ -150,7 +151,7 @@ bool molt_names_of(struct molt_runtime *rt, struct molt_process *p, char *buf, s
     pthread_rwlock_rdlock(&rt->names.lock);
     bool has = p->name != NULL;
     if (has)
-        snprintf(buf, size, "%s", p->name);
+        snprintf(buf, size, "%s", p->name->text);
     pthread_rwlock_unlock(&rt->names.lock);
     return has;
 }
@@ -159,7 +160,7 @@ void molt_names_forget(struct molt_runtime *rt, struct molt_process *p)
 {
     pthread_rwlock_wrlock(&rt->names.lock);
     if (p->name) {
-        struct molt_process **at = find(&rt->names, p->name);
+        struct molt_process **at = find(&rt->names, p->name->text);
         if (*at == p)
             remove_locked(&rt->names, at);
     }

@@ -18,9 +18,15 @@
 struct molt_process;
 struct molt_runtime;
 
+/* A registered name, of the process that it leads to. */
+struct molt_name {
+    struct molt_process *next; /* in the bucket */
+    char text[];
+};
+
 struct molt_names {
     pthread_rwlock_t lock;
-    struct molt_process **buckets; /* through name_next */
+    struct molt_process **buckets; /* through name->next */
     size_t n_buckets, n;
 };
 

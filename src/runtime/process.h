@@ -56,16 +56,12 @@
 struct molt_bounds;
 struct molt_fiber;
 struct molt_lane;
+struct molt_name;
 struct molt_process;
 struct molt_relation;
 struct molt_runner;
 struct molt_socket;
 struct molt_worker;
-
-/* A process that the runtime itself implements: called on a fiber for its
- * start (@message NULL, phase NEW), for a request to end (@message NULL, phase
- * ENDING), and for each message. 0 to go on, negative to end with that. */
-typedef int molt_native_fn(struct molt_process *p, struct molt_block *message);
 
 enum molt_phase {
     MOLT_PHASE_NEW, /* init did not run yet */
@@ -159,26 +155,27 @@ struct molt_process {
     struct molt_fiber *fiber; /* the running turn, or the suspended callback */
     uint64_t ref;             /* counts up for ever, over all processes of this slot */
     atomic_ullong n_callbacks;
-    struct molt_timer *timeout;
-    uint64_t timeout_ref;
+    struct molt_timeout *timeout;
     atomic_ullong timeout_fired;
-    struct molt_deferred *deferred;
-    struct molt_block *arg;                   /* of the spawn, packed, until init ran */
+    union {
+        struct molt_block *arg;         /* of the spawn, packed; in MOLT_PHASE_NEW */
+        struct molt_deferred *deferred; /* afterwards */
+    };
     _Atomic(struct molt_prepared *) prepared; /* of the executor; who takes it frees it */
     union {
         void *native_state;
         struct molt_process *free_next; /* of whoever has the free slot */
     };
-    struct molt_socket *last_socket; /* that a callback was for; one of its own or NULL */
 
     /* Constant for the life of the process. */
     struct molt_runtime *rt;
-    molt_native_fn *native;
-    molt_pid parent;
-    uint64_t generation;
+    union {
+        molt_pid parent;
+        uint64_t generation; /* of the last process, in a free slot */
+    };
     uint32_t slot : MOLT_SLOT_BITS;
     uint32_t priority : 32 - MOLT_SLOT_BITS; /* enum molt_priority */
-    short server_id;                         /* -1: native */
+    short server_id;                         /* -1: a supervisor */
     atomic_uchar phase;
 
     struct molt_spin tie_lock;       /* guards what follows, down to bounds */
@@ -187,11 +184,12 @@ struct molt_process {
     struct molt_bounds *bounds;      /* NULL: none; read by whoever runs it, too */
 
     /* Under the names' lock. */
-    char *name; /* registered, or NULL */
-    struct molt_process *name_next;
+    struct molt_name *name; /* registered, or NULL */
 };
 
-_Static_assert(sizeof(struct molt_process) <= 320, "a process is small");
+/* With the header of its state, a process costs 320 bytes and its state. */
+_Static_assert(sizeof(struct molt_process) + sizeof(struct molt_block) <= 320,
+               "a process is small");
 
 #define MOLT_EXIT_ASKED (UINT64_C(1) << 32)
 #define MOLT_EXIT_KILL (UINT64_C(1) << 33)
@@ -199,6 +197,11 @@ _Static_assert(sizeof(struct molt_process) <= 320, "a process is small");
 static inline unsigned molt_process_status(const struct molt_process *p)
 {
     return atomic_load_explicit(&p->status, memory_order_relaxed);
+}
+
+static inline bool molt_process_is_supervisor(const struct molt_process *p)
+{
+    return p->server_id < 0;
 }
 
 static inline molt_pid molt_process_pid(const struct molt_process *p)
@@ -253,9 +256,8 @@ struct molt_process *molt_process_at(struct molt_runtime *rt, unsigned index);
 /* ---- life ----------------------------------------------------------------- */
 
 struct molt_spawn {
-    int server_id; /* or -1 and: */
-    molt_native_fn *native;
-    void *native_state;
+    int server_id;          /* or -1 and: */
+    void *native_state;     /* of a supervisor */
     const char *name;       /* may be NULL */
     struct molt_block *arg; /* packed; may be NULL; consumed on success */
     molt_pid parent, supervisor;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "runtime/after.h"
 #include "runtime/fiber.h"
 #include "runtime/lane.h"
 #include "runtime/process.h"
@@ -47,21 +48,19 @@ static molt_pid begin(struct molt_process *p, const struct molt_spawn *spawn,
                       struct molt_lane *lane)
 {
     p->server_id = (short)spawn->server_id;
-    p->native = spawn->native;
     p->native_state = spawn->native_state;
+    uint64_t generation = p->generation + 1;
     p->parent = spawn->parent;
     p->priority = spawn->priority;
     p->end_reason = 0;
-    p->timeout_ref = 0;
     atomic_store_explicit(&p->phase, MOLT_PHASE_NEW, memory_order_relaxed);
-    p->last_socket = NULL;
     atomic_store_explicit(&p->sockets, NULL, memory_order_relaxed);
     atomic_store_explicit(&p->n_callbacks, 0, memory_order_relaxed);
     atomic_store_explicit(&p->owner.bytes, 0, memory_order_relaxed);
     atomic_store_explicit(&p->lane, lane, memory_order_relaxed);
     atomic_store_explicit(&p->inbox, 0, memory_order_relaxed);
     /* Seq_cst: pairs with who looks for its pid under the names' lock. */
-    molt_pid pid = (molt_pid)++p->generation << MOLT_SLOT_BITS | (p->slot + 1);
+    molt_pid pid = (molt_pid)generation << MOLT_SLOT_BITS | (p->slot + 1);
     atomic_store_explicit(&p->pid, pid, memory_order_release);
     return pid;
 }
@@ -111,11 +110,12 @@ static molt_pid retire(struct molt_process *p)
 /* A process that never was: its name is taken. Who guessed its pid is told. */
 static void take_back(struct molt_process *p, struct molt_runner *runner)
 {
-    (void)retire(p);
+    molt_pid pid = retire(p);
     molt_socket_close_all(p);
     molt_process_close_mail(p, &runner->cache);
     molt_bounds_end(p);
     molt_relation_end(p, &runner->cache, MOLT_EDEAD);
+    p->generation = pid >> MOLT_SLOT_BITS;
     molt_slot_give(p->rt, &runner->slots, p);
 }
 
@@ -218,20 +218,24 @@ static void drop_blocks(struct molt_process *p, struct molt_block_cache *cache)
 {
     molt_process_drop_prepared(p, cache);
     molt_block_drop_list(p->rt->heap, cache, &p->owner.blocks);
+    if (molt_process_is_supervisor(p))
+        molt_supervisor_free(p->native_state);
+    p->state_block = NULL;
+    p->native_state = NULL;
+}
+
+static void drop_arg(struct molt_process *p, struct molt_block_cache *cache)
+{
     if (p->arg)
         molt_message_drop(p->rt->heap, cache, p->arg);
-    if (p->native)
-        molt_supervisor_free(p->native_state);
-    p->arg = p->state_block = NULL;
-    p->native = NULL;
-    p->native_state = NULL;
+    p->arg = NULL;
 }
 
 static void drop_timeout(struct molt_process *p)
 {
     if (!p->timeout)
         return;
-    molt_timer_cancel(p->timeout);
+    molt_timer_cancel(&p->timeout->timer);
     free(p->timeout);
     p->timeout = NULL;
 }
@@ -246,11 +250,15 @@ void molt_process_destroy(struct molt_process *p, int reason)
     molt_socket_close_all(p);
     molt_pid pid = retire(p);
     molt_process_close_mail(p, &runner->cache);
-    molt_process_fail_deferred(p);
+    if (atomic_load_explicit(&p->phase, memory_order_relaxed) == MOLT_PHASE_NEW)
+        drop_arg(p, &runner->cache);
+    else
+        molt_process_fail_deferred(p);
     drop_blocks(p, &runner->cache);
     molt_runtime_bequeath_tables(rt, &runner->cache, pid);
     molt_bounds_end(p);
     molt_relation_end(p, &runner->cache, reason);
     molt_runtime_ended(rt, pid, reason);
+    p->generation = pid >> MOLT_SLOT_BITS;
     molt_slot_give(rt, &runner->slots, p);
 }

@@ -67,7 +67,7 @@ static void init_slot(struct molt_process *p, struct molt_runtime *rt, uint32_t 
     atomic_init(&p->sockets, MOLT_SOCKETS_CLOSED);
     atomic_init(&p->inbox, MOLT_INBOX_CLOSED);
     atomic_init(&p->status, MOLT_STATE_RUNNING);
-    molt_owner_init(&p->owner, NULL);
+    molt_owner_init(&p->owner);
 }
 
 /* Under the table's lock. Fresh pages, so that a slot costs memory only once it

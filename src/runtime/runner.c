@@ -23,7 +23,7 @@ void molt_runner_init(struct molt_runner *runner, struct molt_runtime *rt,
                       struct molt_participant *participant)
 {
     *runner = (struct molt_runner){.rt = rt, .participant = participant};
-    molt_owner_init(&runner->owner, NULL);
+    molt_owner_init(&runner->outside.owner);
     molt_block_cache_join(rt->heap, &runner->cache);
 }
 
@@ -31,7 +31,7 @@ void molt_runner_fini(struct molt_runner *runner)
 {
     if (!runner->rt)
         return;
-    molt_block_drop_list(runner->rt->heap, &runner->cache, &runner->owner.blocks);
+    molt_block_drop_list(runner->rt->heap, &runner->cache, &runner->outside.owner.blocks);
     molt_block_cache_leave(runner->rt->heap, &runner->cache);
     molt_slot_cache_flush(&runner->rt->table, &runner->slots);
     runner->rt = NULL;
@@ -40,7 +40,7 @@ void molt_runner_fini(struct molt_runner *runner)
 struct molt_owner *molt_runner_owner(struct molt_runner *runner)
 {
     if (!runner->process)
-        return &runner->owner;
+        return &runner->outside.owner;
     struct molt_process *p = runner->process;
     return runner->is_converting ? &atomic_load_explicit(&p->prepared, memory_order_relaxed)->owner
                                  : &p->owner;

@@ -28,10 +28,10 @@ struct molt_runner {
     struct molt_process *process; /* whose code runs, or NULL */
     struct molt_block_cache cache;
     struct molt_slot_cache slots;
-    struct molt_owner owner; /* blocks made outside of a process */
-    int budget;              /* of the turn that runs */
-    bool is_converting;      /* a change function runs */
-    bool is_failed;          /* in it, a thunk stub was met */
+    struct molt_shared_owner outside; /* of blocks made outside of a process */
+    int budget;                       /* of the turn that runs */
+    bool is_converting;               /* a change function runs */
+    bool is_failed;                   /* in it, a thunk stub was met */
 };
 
 /* Joins the heap with its cache; @participant is joined already. */

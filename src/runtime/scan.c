@@ -182,7 +182,7 @@ static void look_at_process(struct look *look, struct molt_process *p)
     const struct molt_prepared *prepared = atomic_load_explicit(&p->prepared, memory_order_relaxed);
     if (prepared)
         look_at_list(look, &prepared->owner.blocks, "prepared ");
-    if (p->arg)
+    if (atomic_load_explicit(&p->phase, memory_order_relaxed) == MOLT_PHASE_NEW && p->arg)
         look_at_message(look, p->arg, "spawn argument ");
     if (p->fiber && p->fiber->act.sender.slot)
         look_at_message(look, p->fiber->act.sender.root, "message to be sent ");
@@ -222,7 +222,7 @@ static void look_at_threads(struct look *look, struct molt_runtime *rt)
         pthread_mutex_lock(&t->lock);
         snprintf(look->owner, sizeof(look->owner), "%s", t->participant.name);
         look->holder = 0;
-        look_at_list(look, &t->runner.owner.blocks, "pending ");
+        look_at_list(look, &t->runner.outside.owner.blocks, "pending ");
         pthread_mutex_unlock(&t->lock);
     }
     pthread_mutex_unlock(&rt->threads_lock);

@@ -275,7 +275,7 @@ bool molt_sends_watch(struct molt_runtime *rt, uint64_t number, uint64_t deadlin
 int molt_sends_init(struct molt_runtime *rt)
 {
     pthread_mutex_init(&rt->sends.lock, NULL);
-    molt_owner_init(&rt->sends.owner, NULL);
+    molt_owner_init(&rt->sends.owner);
     rt->sends.lanes = calloc(rt->n_workers, sizeof(*rt->sends.lanes));
     for (unsigned i = 0; rt->sends.lanes && i < rt->n_workers; i++)
         molt_spin_init(&rt->sends.lanes[i].lock);

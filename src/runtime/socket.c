@@ -187,8 +187,6 @@ static struct molt_socket *list_of(struct molt_process *p)
 static void take_out(struct molt_process *p, struct molt_socket *s)
 {
     struct molt_socket *first = s;
-    if (p->last_socket == s)
-        p->last_socket = NULL;
     if (atomic_compare_exchange_strong_explicit(&p->sockets, &first, s->next, memory_order_acquire,
                                                 memory_order_acquire))
         return;
@@ -239,7 +237,6 @@ void molt_socket_close_all(struct molt_process *p)
 {
     struct molt_socket *s =
         atomic_exchange_explicit(&p->sockets, MOLT_SOCKETS_CLOSED, memory_order_acquire);
-    p->last_socket = NULL;
     while (s && s != MOLT_SOCKETS_CLOSED) {
         struct molt_socket *next = s->next;
         dispose(s);
@@ -430,11 +427,19 @@ static bool is_due(struct molt_process *p, struct molt_socket *s, bool has_on_re
     return s->is_active && has_on_data && word & MOLT_NET_READ;
 }
 
+static struct molt_socket *last_served(struct molt_process *p)
+{
+    struct molt_socket *s = list_of(p);
+    while (s && !s->was_last)
+        s = s->next;
+    return s;
+}
+
 /* Each has its turn: the search begins behind the last one. */
 bool molt_socket_next_event(struct molt_process *p, bool has_on_ready, bool has_on_data,
                             struct molt_socket_event *ret)
 {
-    struct molt_socket *last = p->last_socket, *from = last ? last->next : NULL;
+    struct molt_socket *last = last_served(p), *from = last ? last->next : NULL;
     bool is_found = false;
     for (int round = from ? 0 : 1; round < 2 && !is_found; round++) {
         struct molt_socket *s = round == 0 ? from : list_of(p), *next;
@@ -448,7 +453,9 @@ bool molt_socket_next_event(struct molt_process *p, bool has_on_ready, bool has_
     }
     if (!is_found)
         return false;
-    p->last_socket = ret->socket;
+    if (last)
+        last->was_last = false;
+    ret->socket->was_last = true;
     /* With more than one, or when it may be due again at once. */
     if (list_of(p)->next || ret->is_data)
         atomic_fetch_or(&p->status, MOLT_DO_READY);

@@ -57,6 +57,7 @@ struct molt_socket {
     bool is_attached;   /* on_ready is told */
     bool is_active;     /* on_data is, once */
     bool is_short;      /* accepting failed for lack of descriptors */
+    bool was_last;      /* the last one that a callback of the owner was for */
 };
 
 #define MOLT_SOCKETS_CLOSED ((struct molt_socket *)(uintptr_t)1) /* NOLINT: a mark */

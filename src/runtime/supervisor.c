@@ -449,12 +449,12 @@ static int take_event(struct molt_process *p)
         molt_supervise_stop(&s->core, p->end_reason);
         return 0;
     }
-    p->timeout_ref = 0;
+    p->timeout->ref = 0;
     molt_supervise_timeout(&s->core, s->timer);
     return 0;
 }
 
-static int supervise(struct molt_process *p, struct molt_block *m)
+int molt_supervisor_run(struct molt_process *p, struct molt_block *m)
 {
     struct supervisor *s = p->native_state;
     int rc = 0;
@@ -490,7 +490,6 @@ int molt_supervisor_start(struct molt_runtime *rt, const struct molt_world *worl
     s->rt = rt;
     strcpy(s->name, table->name); /* it fits: see molt_supervisor_spec_new() */
     struct molt_spawn spawn = {.server_id = -1,
-                               .native = supervise,
                                .native_state = s,
                                .name = name,
                                .parent = parent,

@@ -15,6 +15,7 @@
 
 #include "runtime/runtime.h"
 
+struct molt_block;
 struct molt_process;
 struct molt_world;
 
@@ -24,6 +25,11 @@ struct molt_world;
 int molt_supervisor_start(struct molt_runtime *rt, const struct molt_world *world,
                           const char *table, const char *name, molt_pid parent, molt_pid supervisor,
                           molt_pid *ret_pid);
+
+/* A supervisor's callback: for its start (@message NULL, phase NEW), a request to
+ * end (@message NULL, phase ENDING), a timeout, and each message. 0 to go on,
+ * negative or MOLT_STOP to end. */
+int molt_supervisor_run(struct molt_process *p, struct molt_block *message);
 
 /* The init of @p returned 0: tell its supervisor, if it has one. MOLT_ENOMEM. */
 int molt_supervisor_tell_started(struct molt_process *p);

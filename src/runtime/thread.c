@@ -25,7 +25,7 @@ int molt_runtime_thread_register(struct molt_runtime *rt, const char *name,
     snprintf(full, sizeof(full), "thread %.39s", name ? name : "?");
     molt_code_join(rt->code, &thread->participant, full, true);
     molt_runner_init(&thread->runner, rt, &thread->participant);
-    molt_owner_init(&thread->runner.owner, &thread->lock);
+    molt_owner_share(&thread->runner.outside, &thread->lock);
     pthread_mutex_lock(&rt->threads_lock);
     thread->next = rt->threads;
     rt->threads = thread;

@@ -30,8 +30,8 @@ static int setup(void **state)
     static struct bench b;
     assert_int_equal(molt_heap_new(&b.heap), 0);
     molt_block_cache_join(b.heap, &b.cache);
-    molt_owner_init(&b.mine, NULL);
-    molt_owner_init(&b.theirs, NULL);
+    molt_owner_init(&b.mine);
+    molt_owner_init(&b.theirs);
     *state = &b;
     return 0;
 }
@@ -277,7 +277,7 @@ static void *churn(void *arg)
     struct molt_block_cache cache;
     struct molt_owner owner;
     molt_block_cache_join(c->heap, &cache);
-    molt_owner_init(&owner, NULL);
+    molt_owner_init(&owner);
     struct molt_block *live[64] = {0};
     for (int i = 0; i < 20000; i++) {
         unsigned at = (unsigned)rand_r(&c->seed) % 64;
