@@ -131,7 +131,7 @@ static enum task pick_event(struct molt_process *p, unsigned status)
         return TASK_INIT;
     }
     unsigned more = status & (MOLT_DO_CONTINUE | MOLT_DO_RUN | MOLT_DO_CONFIG);
-    if (more && !p->native)
+    if (more && !molt_process_is_supervisor(p))
         return pick_more(p, more);
     if (status & MOLT_DO_READY) {
         consume(p, MOLT_DO_READY);
