@@ -112,7 +112,10 @@ static int serve_config(struct request *rq)
     if (!is_whole(rq))
         return MOLT_REQUEST_MALFORMED;
     rq->in = begin;
-    return each_pair(rq, true);
+    int rc = each_pair(rq, true);
+    if (rc == 0 && rq->state->is_started)
+        molt_runtime_config_changed(molt_host_runtime(rq->state->host));
+    return rc;
 }
 
 static int start_host(struct request *rq, const char *root)

@@ -579,7 +579,8 @@ static void claims_lose_no_wakeup(void **state)
     molt_thread_offline(t);
     while (fake_get(RECEIVED) == 0) {
         molt_runtime_each_process(f->rt, ignore, NULL);
-        assert_true(molt_runtime_scan(f->rt, &range, 1, on_pin, NULL) >= 0);
+        /* It may find the callback busy; what counts is that it is woken. */
+        (void)molt_runtime_scan(f->rt, &range, 1, on_pin, NULL);
     }
     molt_thread_online(t);
     pthread_join(sender, NULL);
