@@ -302,8 +302,9 @@ unsigned molt_process_drain(struct molt_process *p, struct molt_block_cache *cac
         n++;
     }
     add_mail(p, n - n_counted);
-    /* Moved for a callback that waits: it has to look. */
-    if (n > 0 && molt_process_status(p) & MOLT_IS_RECEIVING)
+    /* By somebody else, for a callback that waits: it has to look itself, also if
+     * all was moved earlier. */
+    if (molt_process_status(p) & MOLT_IS_RECEIVING)
         atomic_fetch_or(&p->status, MOLT_DO_MAIL);
     return n;
 }

@@ -5,7 +5,7 @@
 
 #include "runtime/rt.h"
 
-enum { ASKED = 8, BLOCKED, TASKS };
+enum { ASKED = 8, BLOCKED, TASKS, TO_DIE };
 
 struct question {
     long n, ms; /* answered with n + 1, after so long; see on_question() */
@@ -51,6 +51,8 @@ static int on_question(struct fake_state *s, struct question *m, struct molt_fro
     case TWICE:
         return answer(from, 1) | answer(from, 2) | molt_reply_error(from, MOLT_EBUSY);
     case DIE:
+        while (fake_get(TO_DIE) == 0)
+            assert_int_equal(molt_sleep(1), 0);
         return MOLT_EREFUSED;
     default:
         return answer(from, m->n + 1);
@@ -241,6 +243,7 @@ static void do_ask_the_dying(void *arg)
     (void)arg;
     struct molt_request r[4] = {ask(servers[0], NEVER, 0), ask(servers[0], DIE, 0),
                                 ask(servers[0], 7, 0)};
+    fake_add(TO_DIE, 1);
     assert_int_equal(fetch(&r[1], -1), MOLT_EREFUSED);
     assert_int_equal(fetch(&r[0], -1), MOLT_EDEAD); /* deferred */
     assert_int_equal(fetch(&r[2], -1), MOLT_EDEAD); /* in its mailbox */
