@@ -32,6 +32,9 @@
 #define MOLT_FRAME_MARK 0x746c6f6du /* "molt", little-endian */
 #define MOLT_FRAME_HAS_FD 0x80000000u
 
+/* Exit code of molt-host when the root supervisor gave up. */
+#define MOLT_HOST_EXIT_OVER 3
+
 enum molt_frame_type {
     MOLT_FRAME_REPLY = 1,
     /* requests                 payload                      -> reply payload */
@@ -68,6 +71,9 @@ enum molt_frame_type {
                              u32 signal, u64 address, str what, u64 n_all, u32 n, n * (str
                              module, u32 number, u64 offset), as above. Newer hosts may append
                              to it. */
+    MOLT_FRAME_OVER,      /* u32 reason (as int), str root, u64 connections: the root supervisor
+                             ended with an error; the host ends what is left, then the connection,
+                             then itself with MOLT_HOST_EXIT_OVER. Newer hosts may append to it. */
 };
 
 /* upgrade result: u64 world, u32 n, n * (str module, u32 old_number (0: new),

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "control/connections.h"
 #include "control/crash.h"
 #include "control/log_ring.h"
 #include "control/protocol.h"
@@ -32,6 +33,7 @@ struct molt_control {
     struct molt_request_state requests;
     struct molt_conn *conn; /* the agent; NULL: none */
     int result;             /* of the host's stop */
+    int root_error;         /* negative: that is why it was stopped */
     struct unloaded *unloaded, **unloaded_end;
 };
 
@@ -111,6 +113,8 @@ void molt_control_free(struct molt_control *control)
     free(control);
 }
 
+static void end_if_over(struct molt_control *control);
+
 /* ---- the agent's connection --------------------------------------------- */
 
 static void send_event(struct molt_control *control, uint32_t type, const struct molt_buf *buf)
@@ -160,6 +164,13 @@ static void serve_frame(struct molt_control *control, const struct molt_frame *f
     int rc = molt_control_request_serve(&control->requests, frame, &out, &err);
     if (frame->fd >= 0)
         close(frame->fd);
+    /* A tree that could not start, or didn't survive the upgrade: no answer is the
+     * right one, the host ends. */
+    end_if_over(control);
+    if (control->root_error < 0) {
+        molt_buf_fini(&out);
+        return;
+    }
     /* What the stop had to say comes before the agent goes away. */
     if (control->requests.is_stopped)
         drain_log(control);
@@ -243,6 +254,29 @@ static int quiet_without_agent(const struct molt_control *control, int fd)
     return control->conn ? fd : -1;
 }
 
+static void send_over(struct molt_control *control)
+{
+    struct molt_buf buf = MOLT_BUF_INIT;
+    molt_buf_u32(&buf, (uint32_t)control->root_error);
+    molt_buf_str(&buf, control->requests.root);
+    molt_buf_u64(&buf, molt_connections_count());
+    send_event(control, MOLT_FRAME_OVER, &buf);
+    molt_buf_fini(&buf);
+}
+
+/* Nothing supervises the app any more: what is left of it is no app. The agent
+ * hears why before it hears the end. */
+static void end_if_over(struct molt_control *control)
+{
+    int root_error = molt_host_root_error(control->config.host);
+    if (root_error == 0 || control->requests.is_stopped)
+        return;
+    control->root_error = root_error;
+    drain_log(control);
+    send_over(control);
+    stop_host(control);
+}
+
 int molt_control_step(struct molt_control *control, int timeout_ms)
 {
     struct molt_control_config *config = &control->config;
@@ -262,6 +296,7 @@ int molt_control_step(struct molt_control *control, int timeout_ms)
         serve_conn(control);
     if (p[EVENT].revents && !control->requests.is_stopped)
         molt_host_housekeep(config->host);
+    end_if_over(control);
     send_unloaded(control);
     if (p[RING].revents)
         drain_log(control);
@@ -276,6 +311,12 @@ int molt_control_run(struct molt_control *control, struct molt_error *err)
         ;
     if (control->conn)
         drain_log(control);
+    if (control->root_error < 0) {
+        molt_error_set(err, control->root_error,
+                       "the root supervisor '%s' ended: %s; nothing of the app runs any more",
+                       control->requests.root, molt_error_text(control->root_error));
+        return MOLT_CONTROL_OVER;
+    }
     int rc = control->result ? control->result : control->requests.stop_code;
     if (rc < 0)
         return molt_error_set(err, rc, "the stop was not complete: %s", molt_error_text(rc));

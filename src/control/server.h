@@ -19,6 +19,8 @@ struct molt_control; /* a host's control server */
 struct molt_log_ring;
 struct molt_settings;
 
+#define MOLT_CONTROL_OVER 1
+
 struct molt_control_config {
     struct molt_host *host;         /* borrowed, like the next two */
     struct molt_settings *settings; /* where MOLT_FRAME_CONFIG goes; key stop_ms is how long
@@ -34,7 +36,8 @@ int molt_control_new(const struct molt_control_config *config, struct molt_contr
 
 /* Serve until an agent or a signal stops the host, which is then stopped (not
  * freed); its code is the result: 0, or MOLT_ETIMEDOUT when processes had to be
- * dropped. */
+ * dropped. When the root supervisor ended with an error the host is stopped, too;
+ * the result is then MOLT_CONTROL_OVER, and @err says why. */
 int molt_control_run(struct molt_control *control, struct molt_error *err);
 
 /* One round of the loop: wait at most @timeout_ms (< 0: for ever) and serve

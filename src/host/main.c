@@ -22,6 +22,7 @@
 #include "control/crash.h"
 #include "control/listen.h"
 #include "control/log_ring.h"
+#include "control/protocol.h"
 #include "control/server.h"
 #include "control/settings.h"
 #include "upgrade/upgrade.h"
@@ -41,7 +42,7 @@ static const char help[] =
     "  --help, --version\n"
     "\n"
     "SIGTERM and SIGINT stop the app in order, within 5 seconds or the app's stop_ms.\n"
-    "Exit codes: 0 stopped, 1 failed, 2 usage.\n";
+    "Exit codes: 0 stopped, 1 failed, 2 usage, 3 the root supervisor gave up.\n";
 
 struct options {
     const char *store, *listen_path;
@@ -184,6 +185,10 @@ static int serve(struct molt_host *host, struct surroundings *s, const struct op
         return complain(rc, &err);
     rc = molt_control_run(control, &err);
     molt_control_free(control);
+    if (rc == MOLT_CONTROL_OVER) {
+        complain(err.code, &err);
+        return MOLT_HOST_EXIT_OVER;
+    }
     return rc < 0 ? complain(rc, &err) : 0;
 }
 

@@ -56,6 +56,7 @@ struct molt_runtime {
     atomic_bool is_stopping;       /* workers leave their loops */
     atomic_ullong root;            /* pid of the root supervisor */
     atomic_bool is_root_ready;     /* its children have started */
+    atomic_bool is_root_over;      /* it ended, and on_root_exit was called */
     bool is_stuck;                 /* a worker didn't end: its callback doesn't return */
 
     /* Of the executor: one thread at a time. */

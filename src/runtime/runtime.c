@@ -243,6 +243,11 @@ static void wait_initialised(struct molt_runtime *rt)
     struct molt_process *p = molt_process_find(rt, root);
     if (p)
         (void)molt_process_watch(p, has_begun, &root, molt_runtime_deadline(START_WAIT_MS));
+    /* One that couldn't start its children has gone, and is about to say so. */
+    pthread_mutex_lock(&rt->quiet_lock);
+    while (!molt_process_find(rt, root) && !atomic_load(&rt->is_root_over))
+        (void)molt_runtime_wait_quiet(rt, molt_runtime_deadline(START_WAIT_MS));
+    pthread_mutex_unlock(&rt->quiet_lock);
 }
 
 /* What the machine doesn't let us do is said once, and done without. */
@@ -267,6 +272,7 @@ int molt_runtime_start(struct molt_runtime *rt, const char *root, struct molt_er
     install_handlers(rt);
     rt->is_started = true;
     atomic_store(&rt->is_root_ready, false);
+    atomic_store(&rt->is_root_over, false);
     /* The root first: the workers find it in a queue, so nothing that it does
      * can come before its pid is known. */
     int rc = root ? start_root(rt, root, err) : 0;
@@ -298,6 +304,10 @@ void molt_runtime_ended(struct molt_runtime *rt, molt_pid pid, int reason)
     molt_runtime_log(rt, MOLT_INFO, "the root supervisor ended: %s", molt_error_text(reason));
     if (rt->config.on_root_exit)
         rt->config.on_root_exit(rt->config.config_user, reason);
+    pthread_mutex_lock(&rt->quiet_lock);
+    atomic_store(&rt->is_root_over, true);
+    pthread_cond_broadcast(&rt->quiet);
+    pthread_mutex_unlock(&rt->quiet_lock);
 }
 
 static struct timespec timespec_of(uint64_t ns)

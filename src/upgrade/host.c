@@ -79,6 +79,20 @@ static void crashed(void *user, const struct molt_runtime_crash *crash)
         molt_runtime_log_crash(host->runtime, crash);
 }
 
+static void root_ended(void *user, int reason)
+{
+    struct molt_host *host = user;
+    if (reason >= 0 || reason == MOLT_ESHUTDOWN)
+        return;
+    atomic_store(&host->root_error, reason);
+    wake(host);
+}
+
+int molt_host_root_error(const struct molt_host *host)
+{
+    return atomic_load(&host->root_error);
+}
+
 static int open_events(struct molt_host *host, struct molt_error *err)
 {
     host->idle_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -123,6 +137,7 @@ static int open_layers(struct molt_host *host, const struct molt_host_config *co
         .sink = host->sink,
         .config_get = get_config,
         .config_user = host,
+        .on_root_exit = root_ended,
         .on_crash = crashed,
     };
     host->config_get = config->config_get;

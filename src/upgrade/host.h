@@ -8,6 +8,7 @@
 #ifndef MOLT_UPGRADE_HOST_H
 #define MOLT_UPGRADE_HOST_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "base/log.h"
@@ -26,6 +27,7 @@ struct molt_host {
     void *unloaded_user;
     molt_config_fn *config_get; /* the embedder's, with its user */
     void *config_user;
+    atomic_int root_error; /* negative: the root supervisor ended with that */
     molt_crash_fn *on_crash;
     void *crash_user;
 };

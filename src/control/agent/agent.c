@@ -47,6 +47,10 @@ struct molt_agent {
 
     bool has_crash;
     struct molt_crash_record crash;
+    bool is_over; /* its root supervisor gave up, with what follows */
+    int over_reason;
+    uint64_t over_connections;
+    char over_root[64];
     size_t n_images;
     struct molt_crash_image *images; /* versions that this host loaded, for crash reports */
     struct contained *contained;     /* not told yet, first one first */
@@ -100,7 +104,7 @@ int molt_agent_new(const struct molt_agent_options *options, struct molt_agent *
 static void forget_crash(struct molt_agent *agent)
 {
     molt_record_fini_crash(&agent->crash);
-    agent->has_crash = false;
+    agent->has_crash = agent->is_over = false;
 }
 
 static struct contained *pop_contained(struct molt_agent *agent)
@@ -194,6 +198,21 @@ static void take_contained(struct molt_agent *agent, const struct molt_frame *fr
     tell_all_contained(agent, false);
 }
 
+static void take_over(struct molt_agent *agent, struct molt_reader *r)
+{
+    int reason = (int)molt_reader_u32(r);
+    char *root = molt_reader_str(r);
+    uint64_t connections = molt_reader_u64(r);
+    /* What follows is of a newer host. */
+    if (root && !r->is_failed) {
+        agent->is_over = true;
+        agent->over_reason = reason;
+        agent->over_connections = connections;
+        snprintf(agent->over_root, sizeof(agent->over_root), "%s", root);
+    }
+    free(root);
+}
+
 static void on_event(void *user, const struct molt_frame *frame)
 {
     struct molt_agent *agent = user;
@@ -204,6 +223,8 @@ static void on_event(void *user, const struct molt_frame *frame)
         take_unloaded(agent, &r);
     else if (frame->type == MOLT_FRAME_CONTAINED)
         take_contained(agent, frame);
+    else if (frame->type == MOLT_FRAME_OVER)
+        take_over(agent, &r);
     else if (frame->type == MOLT_FRAME_CRASH && !agent->has_crash)
         agent->has_crash = molt_record_get_crash(frame->payload, frame->len, &agent->crash) == 0;
 }
@@ -492,8 +513,11 @@ static const char *plural(uint64_t n, const char *one, const char *more)
 static void print_loss(const struct molt_agent *agent, struct molt_buf *out)
 {
     const struct molt_stats_record *s = &agent->sample;
-    uint64_t n = agent->has_crash ? agent->crash.connections : s->connections;
-    if (agent->sample_ms && agent->has_crash) /* which said how many, in the end */
+    uint64_t n = agent->has_crash ? agent->crash.connections
+                 : agent->is_over ? agent->over_connections
+                                  : s->connections;
+    if (agent->sample_ms &&
+        (agent->has_crash || agent->is_over)) /* which said how many, in the end */
         molt_buf_printf(out, "\n  lost: %llu process%s with %s, %llu connection%s",
                         (unsigned long long)s->processes, plural(s->processes, "", "es"),
                         plural(s->processes, "its state", "their states"), (unsigned long long)n,
@@ -541,6 +565,12 @@ static char *describe_end(struct molt_agent *agent, bool is_dead, int status)
         molt_buf_adds(&out, "the host crashed: ");
         molt_crash_report(&agent->crash, agent->images, agent->n_images, agent->store, agent->root,
                           &out);
+    } else if (is_dead && agent->is_over) {
+        molt_buf_printf(&out,
+                        "the app is over: its root supervisor '%s' ended (%s, %s), and the host "
+                        "with it",
+                        agent->over_root, molt_error_name(agent->over_reason),
+                        molt_error_text(agent->over_reason));
     } else if (is_dead) {
         molt_buf_adds(&out, "the host ");
         print_status(status, &out);
@@ -561,8 +591,9 @@ static void go_down(struct molt_agent *agent)
 {
     int status = -1;
     tell_all_contained(agent, true);
+    bool has_last_words = agent->has_crash || agent->is_over;
     bool is_dead =
-        molt_link_wait_exit(agent->link, agent->has_crash ? EXIT_CRASH_MS : EXIT_MS, &status) == 0;
+        molt_link_wait_exit(agent->link, has_last_words ? EXIT_CRASH_MS : EXIT_MS, &status) == 0;
     uint64_t now = molt_clock_ms(), lived_ms = now - agent->up_ms;
     unsigned delay_ms = molt_backoff_next(&agent->backoff, lived_ms);
     if (is_dead)
