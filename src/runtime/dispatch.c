@@ -269,6 +269,7 @@ void molt_worker_suspend(struct molt_process *p)
     if (!act->is_holding_world) {
         molt_world_hold(atomic_load_explicit(&p->world, memory_order_relaxed));
         act->is_holding_world = true;
+        molt_worker_count_holding(act->worker, 1);
     }
     molt_context_leave(&p->fiber->context);
     errno = saved;
@@ -299,8 +300,10 @@ static void leave_world(struct molt_worker *w, struct molt_process *p, struct mo
 {
     if (act->is_visiting)
         molt_participant_return(&w->participant);
-    if (act->is_holding_world)
+    if (act->is_holding_world) {
         molt_world_release(atomic_load_explicit(&p->world, memory_order_relaxed));
+        molt_worker_count_holding(act->worker, -1L);
+    }
     act->is_visiting = act->is_holding_world = false;
 }
 

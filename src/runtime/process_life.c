@@ -195,8 +195,10 @@ void molt_process_leave_stack(struct molt_process *p, struct molt_runner *runner
     molt_requests_close(p, act, &runner->cache);
     if (act->is_visiting)
         molt_participant_return(runner->participant);
-    if (act->is_holding_world)
+    if (act->is_holding_world) {
         molt_world_release(atomic_load_explicit(&p->world, memory_order_relaxed));
+        molt_worker_count_holding(act->worker, -1L);
+    }
     molt_activation_clear(act);
     p->fiber = NULL;
     molt_fiber_abandon(&act->worker->fibers, fiber);

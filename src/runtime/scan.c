@@ -246,11 +246,11 @@ static void look_at_timers(const struct look *look, struct molt_runtime *rt)
     pthread_mutex_unlock(&rt->scan.lock);
 }
 
+/* Also one that goes on now: what it read before it waited is on its stack. */
 static bool has_suspended(struct molt_runtime *rt)
 {
-    unsigned n = atomic_load(&rt->table.n_slots);
-    for (unsigned i = 0; i < n; i++)
-        if (molt_process_status(molt_process_at(rt, i)) & MOLT_IS_SUSPENDED)
+    for (unsigned i = 0; i < rt->n_threads; i++)
+        if (atomic_load_explicit(&rt->workers[i].n_holding, memory_order_relaxed) != 0)
             return true;
     return false;
 }

@@ -64,6 +64,7 @@ struct molt_worker {
     struct molt_context context; /* the thread's own flow */
     struct molt_fiber_pool fibers;
     atomic_ullong n_callbacks, n_messages; /* written by the worker */
+    atomic_long n_holding; /* callbacks that were suspended and are not over; the same */
 };
 
 /* Pools; no thread yet. */
@@ -77,6 +78,14 @@ void molt_worker_fini(struct molt_worker *w);
 int molt_worker_start(struct molt_worker *w);
 /* After molt_runtime.is_stopping was set. False: it still runs at the deadline. */
 bool molt_worker_join(struct molt_worker *w, uint64_t deadline_ns);
+
+/* A callback on a stack of @w was suspended for the first time, or is over. By
+ * whoever runs it. */
+static inline void molt_worker_count_holding(struct molt_worker *w, long add)
+{
+    long now = atomic_load_explicit(&w->n_holding, memory_order_relaxed);
+    atomic_store_explicit(&w->n_holding, now + add, memory_order_relaxed);
+}
 
 static inline struct molt_lane *molt_worker_lane(const struct molt_worker *w)
 {

@@ -291,7 +291,7 @@ static void calls_wait_for_room_within_their_time(void **state)
     actor_post(b, do_call, &patient);
     await_senders(1);
     open_gate();
-    fake_await(ACTOR_DONE, 4);
+    fake_await(ACTOR_DONE, 3);
     assert_int_equal(patient.rc, 0);
 }
 
