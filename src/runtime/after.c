@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "runtime/lane.h"
 #include "runtime/rt.h"
+#include "runtime/wait.h"
 
 #include <molt/molt.h>
 
@@ -58,9 +59,7 @@ int molt_timeout(int ms)
         p->timeout = calloc(1, sizeof(*p->timeout));
     if (!p->timeout)
         return MOLT_ENOMEM;
-    p->ref = (p->ref + 1) & MOLT_REF_MASK;
-    p->ref += p->ref == 0;
-    p->timeout->ref = p->ref;
+    p->timeout->ref = molt_wait_next_ref(p);
     struct molt_timer_event event = {.pid = molt_process_pid(p),
                                      .ref = p->timeout->ref,
                                      .kind = MOLT_TIMER_TIMEOUT};

@@ -6,6 +6,7 @@
 #include "runtime/fiber.h"
 #include "runtime/limit.h"
 #include "runtime/rt.h"
+#include "runtime/wait.h"
 #include "runtime/worker.h"
 
 /* Whether @p, which has limits, may have so much more. If it can't live with
@@ -118,8 +119,6 @@ int molt_keep(void *payload)
     /* Pointers to the state or to others are no obstacle: nothing moves. */
     (void)molt_message_pack(runner->rt->heap, &p->owner, block, p->state_block);
     molt_message_address(block, &p->owner);
-    size_t bytes = molt_message_unpack(block, &p->owner.blocks);
-    size_t now = atomic_load_explicit(&p->owner.bytes, memory_order_relaxed);
-    atomic_store_explicit(&p->owner.bytes, now + bytes, memory_order_relaxed);
+    molt_wait_accept(p, block);
     return 0;
 }

@@ -340,17 +340,10 @@ static bool is_shared(const struct molt_owner *owner)
     return __builtin_expect((bytes & MOLT_OWNER_IS_SHARED) != 0, 0);
 }
 
-static void count_bytes(struct molt_owner *owner, size_t add)
-{
-    /* Relaxed, and no read-modify-write: one thread writes, others only look. */
-    size_t now = atomic_load_explicit(&owner->bytes, memory_order_relaxed);
-    atomic_store_explicit(&owner->bytes, now + add, memory_order_relaxed);
-}
-
 static void add(struct molt_owner *owner, struct molt_block *block)
 {
     molt_list_append(&owner->blocks, &block->link);
-    count_bytes(owner, molt_block_bytes(block));
+    molt_owner_count(owner, molt_block_bytes(block));
     atomic_store_explicit(&block->owner, owner, memory_order_release);
 }
 
@@ -368,7 +361,7 @@ void molt_owner_add(struct molt_owner *owner, struct molt_block *block)
 static void remove_from(struct molt_owner *owner, struct molt_block *block)
 {
     molt_list_unlink(&block->link);
-    count_bytes(owner, -molt_block_bytes(block));
+    molt_owner_count(owner, -molt_block_bytes(block));
 }
 
 void molt_owner_remove(struct molt_owner *owner, struct molt_block *block)

@@ -129,6 +129,15 @@ static inline size_t molt_block_count(const struct molt_block *block)
     return block->type->size ? molt_block_bytes(block) / block->type->size : 0;
 }
 
+/* The payloads of @owner grow by @add bytes, or shrink by as much if it is
+ * negative. Relaxed, and no read-modify-write: one thread writes, others only
+ * look. */
+static inline void molt_owner_count(struct molt_owner *owner, size_t add)
+{
+    size_t now = atomic_load_explicit(&owner->bytes, memory_order_relaxed);
+    atomic_store_explicit(&owner->bytes, now + add, memory_order_relaxed);
+}
+
 /* Link @block to @owner, and take it off; both count the bytes. */
 void molt_owner_add(struct molt_owner *owner, struct molt_block *block);
 void molt_owner_remove(struct molt_owner *owner, struct molt_block *block);

@@ -429,8 +429,7 @@ static void accept(struct molt_process *p, struct molt_block *root)
         bytes = molt_message_unpack_single(root);
         act->single = root;
     }
-    size_t now = atomic_load_explicit(&p->owner.bytes, memory_order_relaxed);
-    atomic_store_explicit(&p->owner.bytes, now + bytes, memory_order_relaxed);
+    molt_owner_count(&p->owner, bytes);
 }
 
 static enum outcome end_new(struct molt_process *p, int code, const char *why)

@@ -88,18 +88,6 @@ void molt_fiber_pool_fini(struct molt_fiber_pool *pool)
     pool->n_parked = 0;
 }
 
-bool molt_fiber_reserve(struct molt_fiber_pool *pool)
-{
-    if (!molt_list_is_empty(&pool->parked))
-        return true;
-    struct molt_fiber *fiber = make(pool);
-    if (!fiber)
-        return false;
-    molt_list_append(&pool->parked, &fiber->link);
-    pool->n_parked++;
-    return true;
-}
-
 struct molt_fiber *molt_fiber_take(struct molt_fiber_pool *pool)
 {
     if (molt_list_is_empty(&pool->parked))

@@ -46,8 +46,6 @@ void molt_fiber_pool_init(struct molt_fiber_pool *pool, struct molt_worker *work
 /* No fiber may be taken. */
 void molt_fiber_pool_fini(struct molt_fiber_pool *pool);
 
-/* See to it that one is parked. False when out of memory or mappings. */
-bool molt_fiber_reserve(struct molt_fiber_pool *pool);
 /* A parked fiber, or a new one; NULL when out of memory or mappings. */
 struct molt_fiber *molt_fiber_take(struct molt_fiber_pool *pool);
 

@@ -110,9 +110,7 @@ static void *accept(struct search *s, struct molt_runner *runner, struct molt_bl
     struct molt_process *p = s->p;
     move_marks(s, m, s->last);
     molt_process_pluck(p, s->last, m);
-    size_t bytes = molt_message_unpack(m, &p->owner.blocks);
-    size_t now = atomic_load_explicit(&p->owner.bytes, memory_order_relaxed);
-    atomic_store_explicit(&p->owner.bytes, now + bytes, memory_order_relaxed);
+    molt_wait_accept(p, m);
     atomic_ullong *n_messages = &runner->worker->n_messages;
     atomic_store_explicit(n_messages, atomic_load_explicit(n_messages, memory_order_relaxed) + 1,
                           memory_order_relaxed);

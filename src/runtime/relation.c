@@ -19,6 +19,7 @@
 #include <stdlib.h>
 
 #include "runtime/rt.h"
+#include "runtime/wait.h"
 
 /* ---- a tree by kind and key -------------------------------------------------------- */
 
@@ -323,14 +324,6 @@ int molt_relation_link(struct molt_process *p, struct molt_block_cache *cache, m
     return 0;
 }
 
-/* A number of @p's own. */
-static uint64_t next_ref(struct molt_process *p)
-{
-    p->ref = (p->ref + 1) & MOLT_REF_MASK;
-    p->ref += p->ref == 0;
-    return p->ref;
-}
-
 int molt_relation_monitor(struct molt_process *p, struct molt_block_cache *cache, molt_pid pid,
                           uint64_t *ret_ref)
 {
@@ -338,7 +331,7 @@ int molt_relation_monitor(struct molt_process *p, struct molt_block_cache *cache
     if (!r)
         return MOLT_ENOMEM;
     name_ends(r, molt_process_pid(p), pid);
-    *ret_ref = r->ref = next_ref(p);
+    *ret_ref = r->ref = molt_wait_next_ref(p);
     make(p, cache, r, NULL);
     return 0;
 }
@@ -440,7 +433,7 @@ int molt_relation_settle(struct molt_process *p, const struct molt_spawn *spawn,
         return rc;
     if (set->monitor) {
         name_ends(set->monitor, spawn->parent, pid);
-        *spawn->ret_monitor = set->monitor->ref = next_ref(parent);
+        *spawn->ret_monitor = set->monitor->ref = molt_wait_next_ref(parent);
     }
     if (set->link) {
         name_ends(set->link, spawn->parent, pid);

@@ -10,6 +10,7 @@
 #include "runtime/rt.h"
 #include "runtime/supervisor_call.h"
 #include "runtime/supervisor_spec.h"
+#include "runtime/wait.h"
 
 struct supervisor {
     char name[MOLT_NAME_MAX]; /* in the modules' tables */
@@ -397,9 +398,7 @@ static void take_call(struct molt_process *p, struct molt_block *m)
         return;
     }
     p->fiber->act.callback.message = NULL;
-    size_t bytes = molt_message_unpack(m, &p->owner.blocks);
-    size_t now = atomic_load_explicit(&p->owner.bytes, memory_order_relaxed);
-    atomic_store_explicit(&p->owner.bytes, now + bytes, memory_order_relaxed);
+    molt_wait_accept(p, m);
     struct molt_child_request *request = molt_block_payload(m);
     int rc = take_request(p, request, from);
     if (rc < 0) {

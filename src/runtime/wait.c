@@ -50,9 +50,7 @@ void molt_wait_note_whom(struct molt_process *p, const char *name, molt_pid pid)
 
 void molt_wait_accept(struct molt_process *p, struct molt_block *root)
 {
-    size_t bytes = molt_message_unpack(root, &p->owner.blocks);
-    size_t now = atomic_load_explicit(&p->owner.bytes, memory_order_relaxed);
-    atomic_store_explicit(&p->owner.bytes, now + bytes, memory_order_relaxed);
+    molt_owner_count(&p->owner, molt_message_unpack(root, &p->owner.blocks));
 }
 
 int molt_wait_end(struct molt_process *p, struct molt_block **ret_root)
