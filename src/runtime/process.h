@@ -199,6 +199,16 @@ static inline unsigned molt_process_status(const struct molt_process *p)
     return atomic_load_explicit(&p->status, memory_order_relaxed);
 }
 
+static inline enum molt_phase molt_process_phase(const struct molt_process *p)
+{
+    return (enum molt_phase)atomic_load_explicit(&p->phase, memory_order_relaxed);
+}
+
+static inline void molt_process_set_phase(struct molt_process *p, enum molt_phase phase)
+{
+    atomic_store_explicit(&p->phase, (unsigned char)phase, memory_order_relaxed);
+}
+
 static inline bool molt_process_is_supervisor(const struct molt_process *p)
 {
     return p->server_id < 0;

@@ -87,6 +87,13 @@ static inline void molt_worker_count_holding(struct molt_worker *w, long add)
     atomic_store_explicit(&w->n_holding, now + add, memory_order_relaxed);
 }
 
+/* One more, of a counter that one thread writes and others look at. */
+static inline void molt_worker_count(atomic_ullong *counter)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+}
+
 static inline struct molt_lane *molt_worker_lane(const struct molt_worker *w)
 {
     return atomic_load_explicit(&w->lane, memory_order_relaxed);
@@ -96,7 +103,7 @@ static inline struct molt_lane *molt_worker_lane(const struct molt_worker *w)
 void molt_worker_push(struct molt_worker *w, struct molt_process *p);
 
 /* Run what @p, taken from a queue, has to do, a bounded number of callbacks
- * (dispatch.c). */
+ * (turn.c). */
 void molt_worker_run(struct molt_worker *w, struct molt_process *p);
 
 /* On the fiber of @p: let others run until there is a reason to resume. errno

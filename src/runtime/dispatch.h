@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+/*
+ * From a task to a callback: find the code for it in the current world.
+ *
+ * The world boundary comes after the message was taken, so whatever a newer
+ * world caused is handled in that world or a later one.
+ *
+ * Threads: the worker that runs the process, on the process's fiber.
+ */
+#ifndef MOLT_RUNTIME_DISPATCH_H
+#define MOLT_RUNTIME_DISPATCH_H
+
+#include "runtime/activation.h"
+#include "runtime/task.h"
+
+/* Do @task, which was just picked. */
+enum molt_outcome molt_dispatch(struct molt_worker *w, struct molt_process *p, enum molt_task task);
+
+#endif
