@@ -71,6 +71,7 @@ struct molt_world {
     struct molt_extension *extensions; /* of all modules, module order */
     struct molt_world *next_older;     /* list of live worlds, newest first */
     uint32_t n_modules_changed;
+    uint32_t layout_epoch; /* see layout.h */
 };
 
 /* Somebody who runs module code: a worker or a registered thread. */

@@ -34,7 +34,8 @@ struct molt_buf;
 enum molt_ptr_kind {
     MOLT_PTR_DATA, /* pointer to an object: a block, or constant data */
     MOLT_PTR_CODE, /* pointer to a function */
-    MOLT_PTR_WORD, /* void *, char *, (u)intptr_t, union or byte array: unknown */
+    MOLT_PTR_WORD, /* (u)intptr_t, union or byte array: perhaps an address */
+    MOLT_PTR_ANY,  /* void *, char *: a pointer, to who knows what */
 };
 
 /* A word of a type that may hold an address. */
@@ -54,6 +55,11 @@ struct molt_meta_type {
     bool is_from_header; /* one layout per world */
     size_t n_ptrs;
     struct molt_meta_ptr *ptrs; /* ascending offsets, inside size */
+    /* The flexible member at the end, if there is one: a block of one element may go on
+     * behind flex_at with elements of flex_size bytes, in which there are these words. */
+    uint32_t flex_at, flex_size; /* flex_size 0: none */
+    size_t n_flex_ptrs;
+    struct molt_meta_ptr *flex_ptrs; /* offsets inside flex_size */
 };
 
 struct molt_meta_symbol {

@@ -30,6 +30,9 @@ struct molt_type {
     bool may_point; /* a word of it may hold an address: n_ptrs > 0 */
     size_t n_ptrs;
     const struct molt_meta_ptr *ptrs;
+    uint32_t flex_at, flex_size; /* see struct molt_meta_type */
+    size_t n_flex_ptrs;
+    const struct molt_meta_ptr *flex_ptrs;
 };
 
 struct molt_types; /* the table */

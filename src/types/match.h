@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+/*
+ * Two images of one module, older and newer: which types changed, how their values
+ * follow, and what can't be proven. The rules are in docs/design/migration.md.
+ *
+ * Pure: bytes in, recipes and text out. Reads untrusted bytes, as image_info.h does.
+ *
+ * Threads: any; no shared state.
+ */
+#ifndef MOLT_TYPES_MATCH_H
+#define MOLT_TYPES_MATCH_H
+
+#include <stddef.h>
+
+#include <molt/error.h>
+
+#include "code/recipe.h"
+#include "types/image_info.h"
+
+enum molt_verdict {
+    MOLT_MATCH_AUTOMATIC, /* follows from the types alone */
+    MOLT_MATCH_HINTED,    /* hints decided something */
+    MOLT_MATCH_CHANGE,    /* refused, but for the author's MOLT_CHANGE */
+    MOLT_MATCH_REFUSED,
+};
+
+/* A field that stands in the way. */
+struct molt_match_refusal {
+    char *rule;   /* "narrowing", as in docs/refusals.md */
+    char *field;  /* "struct counter.n" */
+    char *why;    /* "long -> int could lose values" */
+    char *remedy; /* the smallest thing that would allow it, ready to paste; lines end in \n */
+    char *place;  /* "src/counter.c:4", where the new (else the old) field is declared */
+};
+
+/* A type that has another layout, or reaches one. */
+struct molt_match_type {
+    char *from_key, *to_key;
+    uint64_t from_hash, to_hash;
+    char *name; /* "struct counter" */
+    enum molt_verdict verdict;
+    bool is_reach_only;         /* its own bytes are the same */
+    struct molt_recipe *recipe; /* NULL if refused */
+    size_t n_refusals;
+    struct molt_match_refusal *refusals;
+    char *lines; /* field by field: "+max = 0", "n  int -> long", "-old", each ending in \n */
+};
+
+struct molt_match {
+    size_t n_types;
+    struct molt_match_type *types;
+    struct molt_moves *moves; /* NULL if not asked for */
+    /* What is wrong with the pair as a whole, e.g. a renumbered enum. */
+    size_t n_refusals;
+    struct molt_match_refusal *refusals;
+    /* What no diff of types can see, for people: "macros of counter.h changed". */
+    char *unseen;
+};
+
+struct molt_match_side {
+    const void *bytes;
+    size_t len;
+};
+
+struct molt_match_options {
+    const char *project; /* as in image_info.h */
+    bool allow_sanitizer;
+    bool wants_moves;
+    bool is_backward; /* the way back: @to is the older one. The hints are @from's then, read
+                         the other way round; a value of a removed field is lost without being
+                         asked; MOLT_CHANGE counts for nothing */
+};
+
+/* MOLT_EREFUSED, MOLT_EFORMAT: an image isn't one; MOLT_EINVAL: a hint names what there isn't,
+ * with place and remedy. Refusals are results, not errors. */
+int molt_match_images(const struct molt_match_side *from, const struct molt_match_side *to,
+                      const struct molt_match_options *options, struct molt_match *ret,
+                      struct molt_error *err);
+void molt_match_fini(struct molt_match *match);
+
+#endif
