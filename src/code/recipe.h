@@ -40,7 +40,8 @@ enum molt_step_kind {
                           fails if one leads to something that moves */
     MOLT_STEP_INT,     /* `count` integers of old_bytes -> new_bytes (1, 2, 4, 8, 16); fails if a
                           value doesn't fit; signs as in flags */
-    MOLT_STEP_FLOAT,   /* `count` floats -> wider floats (4, 8, 16: long double) */
+    MOLT_STEP_FLOAT,   /* `count` floats of old_bytes -> new_bytes (4, 8, 16: long double); fails
+                          if a narrower one isn't exactly the same number */
     MOLT_STEP_BITS,    /* one bitfield: offsets and widths in bits, little-endian bit order as
                           both compilers lay them out; fails if the value doesn't fit */
     MOLT_STEP_ENUM,    /* `count` values, mapped by maps [first, first + n_steps); fails for a
@@ -49,6 +50,7 @@ enum molt_step_kind {
     /* Conditions: they write nothing. */
     MOLT_STEP_FITS,   /* the integer at old_at (old_bytes, flags) is in 0 to `limit`, else fails */
     MOLT_STEP_STRING, /* there is a NUL in the `count` bytes at old_at, else fails */
+    MOLT_STEP_ZERO,   /* the `count` bytes at old_at are zero, else fails */
     /* With children [first, first + n_steps). */
     MOLT_STEP_EACH,  /* `count` structs or arrays that lie inside, old_stride and new_stride bytes
                         apart; children are relative to each; `type` is the struct */

@@ -69,7 +69,9 @@ struct molt_match_options {
     bool wants_moves;
     bool is_backward; /* the way back: @to is the older one. The hints are @from's then, read
                          the other way round; a value of a removed field is lost without being
-                         asked; MOLT_CHANGE counts for nothing */
+                         asked, and listed; what was widened narrows with a check of each value
+                         (also floats: exact or not at all), what got longer gets shorter if the
+                         rest is zero; MOLT_CHANGE counts for nothing */
 };
 
 /* MOLT_EREFUSED, MOLT_EFORMAT: an image isn't one; MOLT_EINVAL: a hint names what there isn't,
