@@ -5,8 +5,11 @@
 # and man pages.
 
 # libmolt is target molt, the command `molt` is target molt-cli.
+# `installed` builds them and nothing else.
+add_custom_target(installed)
 foreach(target molt-cli molt-host molt)
     if(TARGET ${target})
+        add_dependencies(installed ${target})
         install(TARGETS ${target}
                 RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR}
                 LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}

@@ -28,11 +28,26 @@ if(MOLT_SANITIZER)
     add_link_options(-fsanitize=${MOLT_SANITIZER})
 endif()
 # The path of a message leads through a dozen small functions of four layers.
-# Inlined across files it takes a third less time.
+# Inlined across files it takes a third less time. That is done for targets with
+# the property MOLT_WHOLE_PROGRAM alone, molt-host and libmolt: the objects of
+# their layers are fat, with machine code beside the compiler's own form, so that
+# all others link the same archives at once.
+set(MOLT_LTO_COMPILE "")
 if(CMAKE_BUILD_TYPE STREQUAL Release AND NOT MOLT_SANITIZER)
-    include(CheckIPOSupported)
-    check_ipo_supported(RESULT MOLT_HAS_IPO OUTPUT ignored LANGUAGES C)
-    set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ${MOLT_HAS_IPO})
+    set(CMAKE_REQUIRED_FLAGS -Werror)
+    check_c_compiler_flag("-flto=auto -ffat-lto-objects" MOLT_HAS_FAT_LTO)
+    unset(CMAKE_REQUIRED_FLAGS)
+    if(MOLT_HAS_FAT_LTO)
+        set(MOLT_LTO_COMPILE -flto=auto -ffat-lto-objects)
+        # One or the other: gcc runs no LTO where both are given, and takes fat
+        # objects for it where neither is.
+        set(is_whole $<BOOL:$<TARGET_PROPERTY:MOLT_WHOLE_PROGRAM>>)
+        add_link_options($<IF:${is_whole},-flto=auto,-fno-lto>)
+    else() # a compiler without such objects: all of it, however long that takes
+        include(CheckIPOSupported)
+        check_ipo_supported(RESULT MOLT_HAS_IPO OUTPUT ignored LANGUAGES C)
+        set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ${MOLT_HAS_IPO})
+    endif()
 endif()
 if(MOLT_HOSTILE)
     add_compile_definitions(MOLT_HOSTILE=1)

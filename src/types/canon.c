@@ -293,7 +293,7 @@ int molt_canon_has_signature(struct molt_canon *c, uint32_t function, uint64_t s
 {
     unsigned n_masks = 1;
     for (unsigned mask = 0; mask < n_masks; mask++) {
-        uint64_t found;
+        uint64_t found = 0; /* set unless rc < 0, which gcc -O3 doesn't see */
         int rc = hash_signature(c, function, mask, &found, err);
         if (rc < 0)
             return rc;
