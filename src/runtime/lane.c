@@ -28,7 +28,7 @@ enum { HIGH, NORMAL, LOW };
 
 /* ---- queues --------------------------------------------------------------------- */
 
-static void append(struct molt_queue *queue, struct molt_process *p)
+void molt_queue_append(struct molt_queue *queue, struct molt_process *p)
 {
     p->run_next = NULL;
     if (queue->first)
@@ -38,7 +38,7 @@ static void append(struct molt_queue *queue, struct molt_process *p)
     queue->last = p;
 }
 
-static struct molt_process *take(struct molt_queue *queue)
+struct molt_process *molt_queue_take(struct molt_queue *queue)
 {
     struct molt_process *p = queue->first;
     if (p)
@@ -99,7 +99,7 @@ void molt_lane_push(struct molt_lane *lane, struct molt_process *p)
 {
     bool is_own = is_mine(lane);
     molt_spin_lock(&lane->lock);
-    append(&lane->queues[queue_of(p)], p);
+    molt_queue_append(&lane->queues[queue_of(p)], p);
     unsigned n;
     if (is_own) {
         count(lane, 1);
@@ -121,16 +121,16 @@ static struct molt_process *pick(struct molt_lane *lane)
     struct molt_queue *q = lane->queues;
     struct molt_process *p = NULL;
     if (q[LOW].first && lane->n_skipped >= PATIENCE)
-        p = take(&q[LOW]);
+        p = molt_queue_take(&q[LOW]);
     if (p) {
         lane->n_skipped = 0;
         return p;
     }
-    p = take(&q[HIGH]);
+    p = molt_queue_take(&q[HIGH]);
     if (!p)
-        p = take(&q[NORMAL]);
+        p = molt_queue_take(&q[NORMAL]);
     if (!p)
-        return take(&q[LOW]);
+        return molt_queue_take(&q[LOW]);
     lane->n_skipped++;
     return p;
 }
@@ -164,7 +164,7 @@ unsigned molt_lane_steal(struct molt_lane *from, struct molt_lane *to)
     molt_spin_lock(&to->lock);
     for (unsigned i = 0; i < n; i++) {
         atomic_store_explicit(&taken[i]->lane, to, memory_order_relaxed);
-        append(&to->queues[queue_of(taken[i])], taken[i]);
+        molt_queue_append(&to->queues[queue_of(taken[i])], taken[i]);
     }
     count(to, n);
     molt_spin_unlock(&to->lock);

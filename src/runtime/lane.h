@@ -29,6 +29,10 @@ struct molt_queue {
     struct molt_process *first, *last; /* through run_next */
 };
 
+/* By whoever has the queue's lock; @p is in no queue. */
+void molt_queue_append(struct molt_queue *queue, struct molt_process *p);
+struct molt_process *molt_queue_take(struct molt_queue *queue); /* NULL: it is empty */
+
 struct molt_lane {
     struct molt_runtime *rt;
     unsigned index;

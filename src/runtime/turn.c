@@ -99,7 +99,6 @@ static void leave_suspended(struct molt_worker *w, struct molt_process *p)
     unsigned set = MOLT_IS_SUSPENDED;
     if (act->is_preempted)
         set |= MOLT_DO_RESUME; /* it waits for nothing but its turn */
-    act->is_preempted = false;
     if (act->wait_kind == MOLT_WAIT_RECEIVE)
         set |= MOLT_IS_RECEIVING;
     if (act->wait_kind == MOLT_WAIT_SOCKET)
@@ -164,6 +163,7 @@ static void resume(struct molt_worker *w, struct molt_process *p)
     unsigned gone = MOLT_IS_SUSPENDED | MOLT_IS_RECEIVING | MOLT_IS_POLLING | MOLT_DO_RESUME;
     unsigned before = atomic_fetch_and(&p->status, ~gone);
     molt_callback_activation(p)->is_completed = (before & MOLT_DO_RESUME) != 0;
+    molt_callback_activation(p)->is_preempted = false;
     /* Online first, so that a grace period waits for this callback, too. */
     struct molt_world *now = molt_participant_boundary(&w->participant, w->rt->current);
     struct molt_world *mine = atomic_load_explicit(&p->world, memory_order_relaxed);

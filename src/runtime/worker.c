@@ -15,6 +15,8 @@
 /* Processes run between two looks at descriptors and timers. */
 #define BATCH MOLT_LIMIT(64, 1)
 #define STARVED_MS 5
+/* As long as a callback computes until it is preempted, about: see monitor.c. */
+#define SHARE_TICKS 3
 
 /* ---- what to run ------------------------------------------------------------- */
 
@@ -28,23 +30,26 @@ static void unpark(struct molt_worker *w)
     pthread_mutex_unlock(&w->park_lock);
 }
 
+/* Under resume_lock. */
+static void count_resumes(struct molt_worker *w, unsigned add, bool is_preempted)
+{
+    atomic_uint *n = is_preempted ? &w->n_preempted : &w->n_resumes;
+    unsigned now = atomic_load_explicit(n, memory_order_relaxed);
+    atomic_store_explicit(n, now + add, memory_order_relaxed);
+}
+
 void molt_worker_push(struct molt_worker *w, struct molt_process *p)
 {
     bool is_own = molt_runner_here() == &w->runner;
     molt_spin_lock(&w->resume_lock);
-    p->run_next = NULL;
-    if (w->resumes.first)
-        w->resumes.last->run_next = p;
-    else
-        w->resumes.first = p;
-    w->resumes.last = p;
+    /* Nobody runs it before it is in here. */
+    bool is_preempted = p->fiber->act.is_preempted;
+    molt_queue_append(is_preempted ? &w->preempted : &w->resumes, p);
     /* Seq_cst: as in molt_lane_push(). */
     if (is_own)
-        atomic_store_explicit(&w->n_resumes,
-                              atomic_load_explicit(&w->n_resumes, memory_order_relaxed) + 1,
-                              memory_order_relaxed);
+        count_resumes(w, 1, is_preempted);
     else
-        atomic_fetch_add(&w->n_resumes, 1);
+        atomic_fetch_add(is_preempted ? &w->n_preempted : &w->n_resumes, 1);
     molt_spin_unlock(&w->resume_lock);
     if (is_own)
         return;
@@ -54,27 +59,35 @@ void molt_worker_push(struct molt_worker *w, struct molt_process *p)
     unpark(w);
 }
 
-static struct molt_process *pop_resume(struct molt_worker *w)
+static struct molt_process *pop(struct molt_worker *w, bool is_preempted)
 {
-    if (atomic_load_explicit(&w->n_resumes, memory_order_relaxed) == 0)
+    if (atomic_load_explicit(is_preempted ? &w->n_preempted : &w->n_resumes,
+                             memory_order_relaxed) == 0)
         return NULL;
     molt_spin_lock(&w->resume_lock);
-    struct molt_process *p = w->resumes.first;
-    if (p) {
-        w->resumes.first = p->run_next;
-        atomic_store_explicit(&w->n_resumes,
-                              atomic_load_explicit(&w->n_resumes, memory_order_relaxed) - 1,
-                              memory_order_relaxed);
-    }
+    struct molt_process *p = molt_queue_take(is_preempted ? &w->preempted : &w->resumes);
+    if (p)
+        count_resumes(w, -1u, is_preempted);
     molt_spin_unlock(&w->resume_lock);
     return p;
 }
 
-/* Those who wait with a stack and those without take turns. */
-static bool run_batch(struct molt_worker *w, struct molt_lane *lane)
+static struct molt_process *pop_resume(struct molt_worker *w)
 {
-    bool has_run = false;
-    for (int i = 0; i < BATCH && !w->is_starved; i++) {
+    return pop(w, false);
+}
+
+static unsigned tick_of(const struct molt_worker *w)
+{
+    return atomic_load_explicit(&w->rt->tick, memory_order_relaxed);
+}
+
+/* Those who wait with a stack and those without take turns. However long they
+ * take, descriptors and timers are looked at once a tick. */
+static void run_batch(struct molt_worker *w, struct molt_lane *lane)
+{
+    unsigned tick = tick_of(w);
+    for (int i = 0; i < BATCH && !w->is_starved && tick_of(w) == tick; i++) {
         if (atomic_load_explicit(&w->lane, memory_order_relaxed) != lane)
             break; /* it was taken away meanwhile */
         struct molt_process *p = i & 1 ? molt_lane_pop(lane) : pop_resume(w);
@@ -83,14 +96,28 @@ static bool run_batch(struct molt_worker *w, struct molt_lane *lane)
         if (!p)
             break;
         molt_worker_run(w, p);
-        has_run = true;
     }
-    return has_run;
 }
 
+/* For others than those who were preempted. */
 static bool has_work(struct molt_worker *w, struct molt_lane *lane)
 {
     return molt_lane_has_queued(lane) || atomic_load(&w->n_resumes) > 0;
+}
+
+/* Who was preempted goes on when nobody else has work, or when the others have
+ * had as long as it: not in turn with them, whose turns are a thousand times
+ * shorter. False: there is nobody, or not now. */
+static bool run_preempted(struct molt_worker *w, bool is_busy)
+{
+    if (is_busy && tick_of(w) - w->preempted_tick < SHARE_TICKS)
+        return false;
+    struct molt_process *p = pop(w, true);
+    if (!p)
+        return false;
+    molt_worker_run(w, p);
+    w->preempted_tick = tick_of(w);
+    return true;
 }
 
 static bool steal(struct molt_worker *w, struct molt_lane *lane)
@@ -143,7 +170,7 @@ static void park(struct molt_worker *w)
     pthread_mutex_lock(&w->park_lock);
     atomic_store(&w->is_parked, true);
     while (!atomic_load(&w->lane) && atomic_load(&w->n_resumes) == 0 &&
-           !atomic_load(&w->rt->is_stopping))
+           atomic_load(&w->n_preempted) == 0 && !atomic_load(&w->rt->is_stopping))
         pthread_cond_wait(&w->park, &w->park_lock);
     atomic_store(&w->is_parked, false);
     pthread_mutex_unlock(&w->park_lock);
@@ -157,7 +184,7 @@ static void work_without_lane(struct molt_worker *w)
     struct molt_process *p = pop_resume(w);
     if (p)
         molt_worker_run(w, p);
-    else
+    else if (!run_preempted(w, false))
         park(w);
 }
 
@@ -186,8 +213,8 @@ static void sleep_until_work(struct molt_worker *w, struct molt_lane *lane)
     atomic_fetch_add(&rt->n_asleep, 1);
     atomic_store(&lane->is_asleep, true); /* pairs with molt_lane_wake() */
     molt_hostile_gap();
-    if ((!has_work(w, lane) || w->is_starved) && !atomic_load(&rt->is_stopping) &&
-        !is_to_give_back(w, lane)) {
+    if ((!(has_work(w, lane) || atomic_load(&w->n_preempted) > 0) || w->is_starved) &&
+        !atomic_load(&rt->is_stopping) && !is_to_give_back(w, lane)) {
         int ms = molt_timers_are_empty(&lane->timers)
                      ? -1
                      : molt_timer_wait_ms(&lane->timers, molt_clock_ns());
@@ -208,13 +235,14 @@ static void work(struct molt_worker *w, struct molt_lane *lane)
         return;
     if (!molt_timers_are_empty(&lane->timers))
         molt_lane_run_timers(lane, molt_clock_ns());
-    bool is_busy = has_work(w, lane) && !w->is_starved;
-    if (is_busy || (!w->is_starved && steal(w, lane))) {
-        if (atomic_load_explicit(&lane->n_fds, memory_order_relaxed) > 0)
-            molt_lane_poll(lane, 0);
-        return;
-    }
-    sleep_until_work(w, lane);
+    bool is_busy = !w->is_starved && (has_work(w, lane) || steal(w, lane));
+    bool has_preempted = atomic_load_explicit(&w->n_preempted, memory_order_relaxed) > 0;
+    if (w->is_starved || (!is_busy && !has_preempted))
+        sleep_until_work(w, lane);
+    else if (atomic_load_explicit(&lane->n_fds, memory_order_relaxed) > 0)
+        molt_lane_poll(lane, 0);
+    if (__builtin_expect(has_preempted, 0))
+        run_preempted(w, is_busy || has_work(w, lane));
 }
 
 static void run_loop(struct molt_worker *w)

@@ -55,9 +55,11 @@ struct molt_worker {
     struct molt_fault_thread fault;
     bool can_be_preempted, can_fault;
 
-    struct molt_spin resume_lock; /* guards resumes */
+    struct molt_spin resume_lock; /* guards the two queues */
     struct molt_queue resumes;    /* suspended here, may go on */
-    atomic_uint n_resumes;
+    struct molt_queue preempted;  /* the same, but they wait for nothing but time */
+    atomic_uint n_resumes, n_preempted;
+    unsigned preempted_tick; /* when one of the latter ran last */
 
     struct molt_runner runner;
     struct molt_participant participant;

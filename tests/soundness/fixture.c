@@ -2,11 +2,17 @@
 /* SPDX-FileCopyrightText: The molt authors */
 #include "soundness/fixture.h"
 
-void sound_open(struct sound *s)
+void sound_open_with(struct sound *s, unsigned workers)
 {
-    *s = (struct sound){.rig = rig_new(NULL)};
+    struct rig_options options = {.workers = workers};
+    *s = (struct sound){.rig = rig_new(&options)};
     assert_int_equal(molt_host_start(rig_host(s->rig), NULL, NULL), 0);
     s->thread = rig_enter(s->rig);
+}
+
+void sound_open(struct sound *s)
+{
+    sound_open_with(s, 0);
 }
 
 void sound_close(struct sound *s)

@@ -32,6 +32,7 @@ struct sound {
 typedef int int_fn(void);
 
 void sound_open(struct sound *s);
+void sound_open_with(struct sound *s, unsigned workers); /* 0: two */
 void sound_close(struct sound *s);
 
 /* Write src/<name>.c (and .h, unless NULL). Sources see <molt/molt.h>, and the

@@ -65,6 +65,54 @@ static void callbacks_that_compute_for_ever_leave_others_their_turn(void **state
     sound_close(&s);
 }
 
+#define TURNS "4000"
+#define PREEMPTED_MAX 200
+
+/* Two processes that pass a ball, one turn each time. */
+static const char ball[] =
+    "#include \"ball.h\"\nstruct player { long n; };\n"
+    "struct ball { long n; molt_pid from; };\n"
+    "static int pass(molt_pid to, molt_pid from, long n)\n{\n"
+    "    struct ball *b = molt_new(struct ball);\n    b->n = n;\n    b->from = from;\n"
+    "    return molt_send_pid(to, b);\n}\n"
+    "static int on_ball(struct player *p, struct ball *b)\n{\n    p->n++;\n"
+    "    if (b->n < " TURNS ")\n        return pass(b->from, molt_self(), b->n + 1);\n"
+    "    SET(CELL_B, 1);\n    return 0;\n}\n"
+    "MOLT_SERVER(player, struct player, .on = { MOLT_CAST(struct ball, on_ball) });\n"
+    "int ball_play(void)\n{\n    molt_pid one, two;\n"
+    "    int rc = molt_spawn(\"player\", NULL, NULL, &one);\n"
+    "    rc = rc < 0 ? rc : molt_spawn(\"player\", NULL, NULL, &two);\n"
+    "    return rc < 0 ? rc : pass(one, two, 1);\n}\n";
+
+static unsigned long long preempted(const struct sound *s)
+{
+    struct molt_runtime_stats stats;
+    molt_runtime_stats(molt_host_runtime(rig_host(s->rig)), &stats);
+    return stats.preempted;
+}
+
+/* Not turn by turn: one that is preempted takes as long as a thousand of theirs. */
+static void a_callback_that_computes_takes_turns_with_all_others_together(void **state)
+{
+    (void)state;
+    struct sound s;
+    if (!can_preempt())
+        skip();
+    sound_open_with(&s, 1);
+    sound_module(&s, "spinner", HEADER("spinner"),
+                 SERVER("spinner", "    SET(CELL_A, 1);\n    while (!*CELL_GO)\n        ;\n"));
+    sound_module(&s, "ball", "int ball_play(void);\n", ball);
+    sound_upgrade(&s);
+    sound_spawn("spinner");
+    sound_call(&s, "spinner", "spinner_run");
+    cell_await(&s.a, 1);
+    unsigned long long before = preempted(&s);
+    assert_int_equal(sound_call(&s, "ball", "ball_play"), 0);
+    cell_await(&s.b, 1);
+    assert_in_range(preempted(&s) - before, 0, PREEMPTED_MAX);
+    sound_close(&s);
+}
+
 /* qsort() is no module text, so what it calls back is never preempted; others
  * go on all the same. */
 static void a_callback_of_a_library_is_handed_over_instead(void **state)
@@ -76,12 +124,15 @@ static void a_callback_of_a_library_is_handed_over_instead(void **state)
     sound_open(&s);
     sound_module(&s, "sorter", HEADER("sorter"),
                  "static int compare(const void *a, const void *b);\n" SERVER(
-                     "sorter", "    int two[2] = {2, 1};\n"
-                               "    qsort(two, 2, sizeof(int), compare);\n"
-                               "    SET(CELL_A, two[0] == 1 ? 1 : -1);\n")
-                 "static int compare(const void *a, const void *b)\n{\n"
-                 "    while (!*CELL_GO)\n        ;\n    return *(const int *)a - *(const int *)b;\n"
-                 "}\n");
+                     "sorter",
+                     "    int two[2] = {2, 1};\n"
+                     "    qsort(two, 2, sizeof(int), compare);\n"
+                     "    SET(CELL_A, two[0] == 1 ? 1 : -1);\n") "static int compare(const void "
+                                                                 "*a, const void *b)\n{\n"
+                                                                 "    while (!*CELL_GO)\n        "
+                                                                 ";\n    return *(const int *)a - "
+                                                                 "*(const int *)b;\n"
+                                                                 "}\n");
     sound_module(&s, "other", HEADER("other"), SERVER("other", "    SET(CELL_B, s->n);\n"));
     sound_upgrade(&s);
     spawn_crowd(&s, "sorter", "sorter_run");
@@ -173,6 +224,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(callbacks_that_compute_for_ever_leave_others_their_turn),
+        cmocka_unit_test(a_callback_that_computes_takes_turns_with_all_others_together),
         cmocka_unit_test(a_callback_of_a_library_is_handed_over_instead),
         cmocka_unit_test(blocking_system_calls_leave_others_their_turn),
         cmocka_unit_test(a_crash_ends_its_process_only),
