@@ -25,8 +25,17 @@ static void fill_types(struct molt_meta *meta)
 {
     meta->n_types = 2;
     meta->types = COPIED(struct molt_meta_type,
-                         {strdup("a.h:struct s"), strdup("struct s"), 11, 12, 40, true, 0, NULL},
-                         {strdup("a/a.c:struct t"), strdup("struct t"), 13, 14, 8, false, 0, NULL});
+                         {.key = strdup("a.h:struct s"),
+                          .name = strdup("struct s"),
+                          .hash = 11,
+                          .shape = 12,
+                          .size = 40,
+                          .is_from_header = true},
+                         {.key = strdup("a/a.c:struct t"),
+                          .name = strdup("struct t"),
+                          .hash = 13,
+                          .shape = 14,
+                          .size = 8});
     meta->types[0].n_ptrs = 2;
     meta->types[0].ptrs = COPIED(struct molt_meta_ptr, {0, 2, MOLT_PTR_DATA, strdup("s.next")},
                                  {32, 1, MOLT_PTR_CODE, strdup("s.fn")});
