@@ -13,7 +13,7 @@
  * Invariants of a checked recipe: every access lies inside the element that its
  * step is for (or, behind it, in the flexible member); children of a step have
  * larger indexes than it and belong to one parent, so following it ends; the
- * work for an element is bounded by its size.
+ * work for an element is bounded by its size and the number of steps.
  *
  * Threads: a recipe is immutable once it is checked.
  */
@@ -35,7 +35,8 @@ enum molt_step_kind {
     /* Leaves. Offsets are bytes from the start of the enclosing element. */
     MOLT_STEP_COPY,    /* `count` bytes in which there is no address */
     MOLT_STEP_POINTER, /* `count` words that are pointers: rewired to where their target went;
-                          `type` is the pointee, 0 if unknown (void *, char *, functions) */
+                          `type` is the pointee as the old image knows it, 0 if unknown (void *,
+                          char *, functions) */
     MOLT_STEP_WORD,    /* `count` words that may be addresses (uintptr_t, bytes, unions): copied;
                           fails if one leads to something that moves */
     MOLT_STEP_INT,     /* `count` integers of old_bytes -> new_bytes (1, 2, 4, 8, 16); fails if a
@@ -44,8 +45,8 @@ enum molt_step_kind {
                           if a narrower one isn't exactly the same number */
     MOLT_STEP_BITS,    /* one bitfield: offsets and widths in bits, little-endian bit order as
                           both compilers lay them out; fails if the value doesn't fit */
-    MOLT_STEP_ENUM,    /* `count` values, mapped by maps [first, first + n_steps); fails for a
-                          value that is none of them. Bytes as INT */
+    MOLT_STEP_ENUM,    /* `count` values of 1 to 8 bytes, mapped by maps [first, first + n_steps),
+                          which ascend by `old`; fails for a value that is none of them */
     MOLT_STEP_SET,     /* new bytes [new_at, +count) from bytes[first ...] of the recipe */
     /* Conditions: they write nothing. */
     MOLT_STEP_FITS,   /* the integer at old_at (old_bytes, flags) is in 0 to `limit`, else fails */
@@ -53,12 +54,14 @@ enum molt_step_kind {
     MOLT_STEP_ZERO,   /* the `count` bytes at old_at are zero, else fails */
     /* With children [first, first + n_steps). */
     MOLT_STEP_EACH,  /* `count` structs or arrays that lie inside, old_stride and new_stride bytes
-                        apart; children are relative to each; `type` is the struct */
-    MOLT_STEP_UNION, /* a tagged union: the children are CASEs; the tag is the integer at
-                        old_at; fails if no case has its value */
+                        apart; children are relative to each; `type` is the struct as the old
+                        image knows it */
+    MOLT_STEP_UNION, /* a tagged union: the children are CASEs, ascending by their tags; the tag
+                        is the integer of 1 to 8 bytes at old_at; fails if no case has its value */
     MOLT_STEP_CASE,  /* inside UNION alone: the tag is `limit`; children are relative to the
                         same element as the UNION itself */
-    MOLT_STEP_FLEX,  /* top level, at most one: like EACH for all elements behind old_at */
+    MOLT_STEP_FLEX,  /* top level, at most one: like EACH for all elements behind old_at; the block
+                        is one element then. new_stride 0, without children: they are dropped */
     MOLT_STEP_KINDS
 };
 
@@ -74,8 +77,9 @@ struct molt_step {
     uint32_t count;
     uint32_t old_stride, new_stride; /* EACH, FLEX */
     uint32_t first, n_steps;         /* children, or a range of maps or bytes */
-    uint64_t type;                   /* molt_recipe_type_id() of a key, or 0 */
-    int64_t limit;                   /* FITS, CASE */
+    uint64_t type; /* molt_recipe_type_id() of a key, or 0. Of leaves but POINTER: their type, if
+                      one is at hand; it tells &s->n from one past the array before n */
+    int64_t limit; /* FITS, CASE */
 };
 
 struct molt_recipe_map {
@@ -85,6 +89,7 @@ struct molt_recipe_map {
 struct molt_recipe {
     char *from_key, *to_key; /* as in code/meta.h; they differ for a renamed type */
     uint64_t from_hash, to_hash;
+    uint64_t from_type; /* the id of from_key; molt_recipe_decode() fills it in, 0: not yet */
     uint32_t from_size, to_size;
     uint32_t n_top; /* steps [0, n_top) are the root's */
     uint32_t flags; /* MOLT_RECIPE_... */
@@ -111,7 +116,8 @@ uint64_t molt_recipe_type_id(const char *key);
 /* A recipe that @recipe's members were malloc'd for; NULL is fine. */
 void molt_recipe_free(struct molt_recipe *recipe);
 
-/* Every bound above; @err names the step and its field. MOLT_EFORMAT. */
+/* Every bound above; @err names the step and its field. MOLT_EFORMAT. Whoever makes a recipe
+ * of their own accord calls it before the first use; a decoded one has passed. */
 int molt_recipe_check(const struct molt_recipe *recipe, struct molt_error *err);
 
 int molt_recipe_encode(const struct molt_recipe *recipe, struct molt_buf *out);
@@ -144,7 +150,8 @@ struct molt_recipe_fault {
 size_t molt_recipe_new_bytes(const struct molt_recipe *recipe, size_t old_bytes);
 
 /* Convert a block: @old of @old_bytes into @new, zeroed, of molt_recipe_new_bytes().
- * MOLT_ECHANGE with @fault. The author's own conversion is the caller's to run. */
+ * MOLT_ECHANGE with @fault. The author's own conversion is the caller's to run.
+ * @rewire NULL: pointers and words are copied. Null pointers are never asked about. */
 int molt_recipe_run(const struct molt_recipe *recipe, const void *old, size_t old_bytes, void *new,
                     const struct molt_rewire *rewire, struct molt_recipe_fault *fault);
 
