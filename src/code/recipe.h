@@ -67,6 +67,12 @@ enum molt_step_kind {
 
 #define MOLT_STEP_OLD_SIGNED 1u
 #define MOLT_STEP_NEW_SIGNED 2u
+/* Of ENUM (count 1), FITS and UNION: it is a bitfield. old_at, old_bytes, and ENUM's new_at and
+ * new_bytes, count bits, as those of BITS. */
+#define MOLT_STEP_IN_BITS 4u
+/* Of POINTER: the pointee has another layout in the new image, so only what molt owns can follow:
+ * other memory (malloc) fails. */
+#define MOLT_STEP_MUST_OWN 8u
 
 struct molt_step {
     uint8_t kind;                 /* enum molt_step_kind */
@@ -138,6 +144,9 @@ struct molt_rewire {
     /* Does @value lead to something that moves? */
     bool (*moves)(void *user, uint64_t value);
     void *user;
+    /* Does @value lead into memory that molt owns, a block or a module's image? Asked for
+     * pointers with MOLT_STEP_MUST_OWN, which fail if not. NULL: not asked. */
+    bool (*owns)(void *user, uint64_t value);
 };
 
 /* What stopped a conversion. */
