@@ -54,12 +54,12 @@ static inline uint32_t molt_world_epoch(const struct molt_world *world)
     return world->layout_epoch;
 }
 
-/* Where the address @value, in an image that @world doesn't have, is in the version of the
- * same module that it has, following moves from version to version. 0 if it is in no
- * image or in one of this world: then it stays. 1 and *ret; MOLT_ECHANGE, naming in @why what
- * is gone ("counter@3: counter.c:tick()"). */
-int molt_world_moved(const struct molt_world *world, uint64_t value, uint64_t *ret, char *why,
-                     size_t why_size);
+/* Where the address @value of a pointer to @type (as in steps), in an image that @world doesn't
+ * have, is in the version of the same module that it has, following moves from version to version.
+ * 0 if it is in no image or in one of this world: then it stays. 1 and *ret; MOLT_ECHANGE, naming
+ * in @why what is gone ("counter@3: counter.c:tick()"). */
+int molt_world_moved(const struct molt_world *world, uint64_t value, uint64_t type, uint64_t *ret,
+                     char *why, size_t why_size);
 
 /* Add to the stage: a recipe between two layouts of which at least one is known after the
  * seal, and moves between two versions' images. Consumed on success; checked again at the

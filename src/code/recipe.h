@@ -113,6 +113,10 @@ struct molt_recipe {
     char **lost;
 };
 
+/* The `type` of pointers to char and its kin: in a block they may lead anywhere, like unknown
+ * ones; in an image they are what alone may lead to a text, which has no name or type. */
+#define MOLT_RECIPE_TYPE_TEXT UINT64_C(1)
+
 /* The steps don't make the whole value: the author's MOLT_CHANGE has to. */
 #define MOLT_RECIPE_IS_PARTIAL 1u
 
@@ -177,7 +181,8 @@ int molt_recipe_forward(const struct molt_recipe *recipe, size_t old_bytes, size
 struct molt_move {
     uint32_t old_at, new_at; /* from the images' bases */
     uint32_t len;            /* bytes; functions: only old_at itself is an address */
-    uint32_t is_function;
+    uint16_t is_function;
+    uint16_t is_text; /* known by its bytes alone: only for pointers to char */
 };
 
 struct molt_moves {
@@ -197,8 +202,9 @@ void molt_moves_free(struct molt_moves *moves);
 int molt_moves_encode(const struct molt_moves *moves, struct molt_buf *out);
 int molt_moves_decode(const void *bytes, size_t len, struct molt_moves **ret,
                       struct molt_error *err);
-/* MOLT_ENOENT and the name of what is gone in @ret_gone (may be NULL: unknown). */
-int molt_moves_find(const struct molt_moves *moves, uint32_t old_at, uint32_t *ret_new_at,
-                    const char **ret_gone);
+/* @type is the pointee of the pointer, as in steps. MOLT_ENOENT and the name of what is gone in
+ * @ret_gone (may be NULL: unknown). */
+int molt_moves_find(const struct molt_moves *moves, uint32_t old_at, uint64_t type,
+                    uint32_t *ret_new_at, const char **ret_gone);
 
 #endif
