@@ -294,22 +294,21 @@ int molt_sleep(unsigned ms)
 /* ---- processes ------------------------------------------------------------------ */
 
 int molt_runtime_spawn(struct molt_runtime *rt, const struct molt_world *world, const char *server,
-                       const struct molt_spawn *spawn, molt_pid *ret_pid)
+                       struct molt_spawn *spawn, molt_pid *ret_pid)
 {
-    struct molt_spawn full = *spawn;
-    full.server_id = molt_code_server_id(rt->code, server);
-    const struct molt_server_ref *ref = molt_world_server(world, full.server_id);
+    spawn->server_id = molt_code_server_id(rt->code, server);
+    const struct molt_server_ref *ref = molt_world_server(world, spawn->server_id);
     if (!ref)
         return MOLT_ENOENT;
-    if (full.arg && ref->init_type && full.arg->type != ref->init_type)
+    if (spawn->arg && ref->init_type && spawn->arg->type != ref->init_type)
         return MOLT_ETYPE;
-    if (!full.limits)
-        full.limits = &ref->desc->limits;
-    if (molt_limits_check(full.limits) < 0)
+    if (!spawn->limits)
+        spawn->limits = &ref->desc->limits;
+    if (molt_limits_check(spawn->limits) < 0)
         return MOLT_EINVAL;
-    if (!molt_limits_are_any(full.limits))
-        full.limits = NULL;
-    return molt_process_spawn(rt, &full, ret_pid);
+    if (!molt_limits_are_any(spawn->limits))
+        spawn->limits = NULL;
+    return molt_process_spawn(rt, spawn, ret_pid);
 }
 
 #define SPAWN_FLAGS (MOLT_SPAWN_LINK | MOLT_SPAWN_MONITOR | MOLT_SPAWN_SPREAD)

@@ -410,39 +410,42 @@ static bool is_for(uint64_t word, molt_pid pid)
            word >> MOLT_REF_BITS == molt_pid_generation(pid);
 }
 
-static int request_end(struct molt_runtime *rt, molt_pid pid, int reason, uint64_t how)
+/* @p is @pid, or was a moment ago. */
+static void request_end(struct molt_process *p, molt_pid pid, int reason, uint64_t how)
 {
-    struct molt_process *p = molt_process_find(rt, pid);
-    if (!p)
-        return MOLT_EDEAD;
     uint64_t old = atomic_load(&p->exit_word), word = exit_word(pid, reason, how);
     do {
         /* The first reason stands; being killed comes on top of it. */
         if (is_for(old, pid))
             word = (old | how);
         if (word == old)
-            return 0;
+            return;
     } while (!atomic_compare_exchange_weak(&p->exit_word, &old, word));
     molt_process_signal(p, how == MOLT_EXIT_KILL ? MOLT_DO_KILL : MOLT_DO_EXIT);
-    return 0;
 }
 
 int molt_process_exit(struct molt_runtime *rt, molt_pid pid, int reason)
 {
-    int rc = request_end(rt, pid, reason, MOLT_EXIT_ASKED);
-    struct molt_process *p = rc == 0 ? molt_process_find(rt, pid) : NULL;
-    if (!p || atomic_load(&p->phase) == MOLT_PHASE_ENDING)
-        return rc; /* terminate may wait in peace */
+    struct molt_process *p = molt_process_find(rt, pid);
+    if (!p)
+        return MOLT_EDEAD;
+    request_end(p, pid, reason, MOLT_EXIT_ASKED);
+    /* If another has the slot by now, the wait's end is refused, see there. */
+    if (atomic_load(&p->phase) == MOLT_PHASE_ENDING)
+        return 0; /* terminate may wait in peace */
     /* Seq_cst, after exit_word: who begins to wait does it the other way round. */
     uint64_t ref = atomic_load(&p->wait_ref);
     if (ref)
         molt_process_complete(rt, pid, ref, MOLT_EKILLED, NULL);
-    return rc;
+    return 0;
 }
 
 int molt_process_kill(struct molt_runtime *rt, molt_pid pid)
 {
-    return request_end(rt, pid, MOLT_EKILLED, MOLT_EXIT_KILL);
+    struct molt_process *p = molt_process_find(rt, pid);
+    if (p)
+        request_end(p, pid, MOLT_EKILLED, MOLT_EXIT_KILL);
+    return p ? 0 : MOLT_EDEAD;
 }
 
 bool molt_process_is_asked(const struct molt_process *p, uint64_t how, int *ret_reason)

@@ -107,6 +107,7 @@ enum {
 #define MOLT_IS_GROUPED 0x1000000u    /* is or may be a member of groups */
 #define MOLT_IS_LIMITED 0x2000000u    /* has bounds */
 #define MOLT_IS_RUN_DUE 0x4000000u    /* DO_RUN, when the upgrade that waits is over */
+#define MOLT_IS_TIED 0x8000000u       /* has or may have relations */
 #define MOLT_IS_POLLING 0x10000000u   /* suspended, and READY matters */
 
 #define MOLT_SLOT_BITS 24
@@ -231,20 +232,27 @@ static inline uint32_t molt_pid_generation(molt_pid pid)
     return (uint32_t)(pid >> MOLT_SLOT_BITS) & MOLT_GENERATION_MASK;
 }
 
+struct molt_slot_cache;
+
 struct molt_process_table {
-    pthread_mutex_t lock;   /* guards the free list and growth */
+    pthread_mutex_t lock;   /* guards the free list, growth and the list of caches */
     pthread_cond_t changed; /* a process ended, if n_waiting says that somebody waits */
     struct molt_process *free;
     atomic_uint n_slots; /* grows only */
     atomic_uint n_waiting;
-    atomic_size_t n_live;
+    bool has_barrier; /* port/barrier.h; constant */
+    struct molt_slot_cache *caches;
+    size_t n_taken, n_given; /* by caches that left */
     _Atomic(struct molt_process *) segments[MOLT_SEGMENTS_MAX];
 };
 
-/* Free slots that a thread keeps for itself. */
+/* Free slots that a thread keeps for itself, and how many it took and gave: the
+ * sums of these over all threads differ by the processes that live. */
 struct molt_slot_cache {
     struct molt_process *free;
     unsigned n;
+    atomic_size_t n_taken, n_given; /* written by the thread */
+    struct molt_slot_cache *next;   /* all caches of the table */
 };
 
 int molt_process_table_init(struct molt_process_table *table);
@@ -254,14 +262,38 @@ void molt_process_table_fini(struct molt_process_table *table);
 int molt_slot_take(struct molt_runtime *rt, struct molt_slot_cache *cache,
                    struct molt_process **ret);
 void molt_slot_give(struct molt_runtime *rt, struct molt_slot_cache *cache, struct molt_process *p);
-void molt_slot_cache_flush(struct molt_process_table *table, struct molt_slot_cache *cache);
+/* Caches stay listed until they leave, which gives their slots back. */
+void molt_slot_cache_join(struct molt_process_table *table, struct molt_slot_cache *cache);
+void molt_slot_cache_leave(struct molt_process_table *table, struct molt_slot_cache *cache);
+
+/* Processes that live. Never less than there were at some moment meanwhile: if it
+ * is 0, there was one without any. Under the table's lock. */
+size_t molt_process_table_live(struct molt_process_table *table);
+/* Whoever gives a slot from now on sees n_waiting: to be called after that was
+ * counted up, before looking whether somebody has ended. */
+void molt_process_table_fence(const struct molt_process_table *table);
+
+/* The slot of @index < n_slots, whoever is in it. */
+static inline struct molt_process *molt_process_table_at(const struct molt_process_table *table,
+                                                         unsigned index)
+{
+    /* Acquire: pairs with the release store of grow(). */
+    struct molt_process *segment =
+        atomic_load_explicit(&table->segments[index / MOLT_SEGMENT_SLOTS], memory_order_acquire);
+    return &segment[index % MOLT_SEGMENT_SLOTS];
+}
 
 /* The slot that @pid names, whoever is in it; NULL if there never was one. */
-struct molt_process *molt_process_slot(struct molt_runtime *rt, molt_pid pid);
-/* The same, if it is still that process. */
-struct molt_process *molt_process_find(struct molt_runtime *rt, molt_pid pid);
-/* The slot of @index < n_slots, whoever is in it. */
-struct molt_process *molt_process_at(struct molt_runtime *rt, unsigned index);
+static inline struct molt_process *molt_process_table_slot(const struct molt_process_table *table,
+                                                           molt_pid pid)
+{
+    unsigned number = pid & ((1u << MOLT_SLOT_BITS) - 1);
+    if (number == 0 || number > atomic_load_explicit(&table->n_slots, memory_order_acquire))
+        return NULL;
+    return molt_process_table_at(table, number - 1);
+}
+
+/* molt_process_at(), _slot() and _find() in rt.h do it by the runtime. */
 
 /* ---- life ----------------------------------------------------------------- */
 

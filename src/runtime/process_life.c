@@ -70,7 +70,8 @@ static void publish(struct molt_process *p)
 {
     /* Somebody may have sent already, or asked it to end; if that was meant for
      * an earlier process, whoever looks will see. */
-    unsigned keep = MOLT_IS_NAMED | MOLT_IS_GROUPED | MOLT_DO_MAIL | MOLT_DO_EXIT | MOLT_DO_KILL;
+    unsigned keep =
+        MOLT_IS_NAMED | MOLT_IS_GROUPED | MOLT_IS_TIED | MOLT_DO_MAIL | MOLT_DO_EXIT | MOLT_DO_KILL;
     unsigned clear = ~(OF_THE_SLOT | keep | MOLT_STATE_MASK);
     unsigned set = MOLT_DO_INIT | (p->bounds ? MOLT_IS_LIMITED : 0);
     /* Seq_cst: see grow() in process_table.c. */
@@ -84,14 +85,18 @@ static void publish(struct molt_process *p)
     molt_process_leave(p, set, clear);
 }
 
-/* No longer findable. */
-static molt_pid retire(struct molt_process *p)
+/* No longer findable. Returns how it stood. */
+static unsigned retire(struct molt_process *p)
 {
-    /* Seq_cst: pairs with molt_names_add(). */
-    molt_pid pid = atomic_exchange(&p->pid, 0);
+    molt_pid pid = molt_process_pid(p);
     unsigned old = molt_process_status(p);
-    while (
-        !atomic_compare_exchange_weak(&p->status, &old, (old & OF_THE_SLOT) | MOLT_STATE_RUNNING))
+    atomic_store_explicit(&p->pid, 0, memory_order_relaxed);
+    /* Who names, groups or relates the process adds a flag and then looks at the
+     * pid. Acq_rel on one word: either the flag is seen here, or what was stored
+     * before this is seen there. */
+    while (!atomic_compare_exchange_weak_explicit(&p->status, &old,
+                                                  (old & OF_THE_SLOT) | MOLT_STATE_RUNNING,
+                                                  memory_order_acq_rel, memory_order_relaxed))
         ;
     if (old & MOLT_IS_NAMED)
         molt_names_forget(p->rt, p);
@@ -104,17 +109,26 @@ static molt_pid retire(struct molt_process *p)
         pthread_cond_broadcast(&p->rt->quiet);
         pthread_mutex_unlock(&p->rt->quiet_lock);
     }
-    return pid;
+    return old;
+}
+
+/* The relations and bounds of one that is retired. */
+static void untie(struct molt_process *p, struct molt_runner *runner, unsigned status, int reason)
+{
+    if (p->bounds)
+        molt_bounds_end(p);
+    if (status & MOLT_IS_TIED)
+        molt_relation_end(p, &runner->cache, reason);
 }
 
 /* A process that never was: its name is taken. Who guessed its pid is told. */
 static void take_back(struct molt_process *p, struct molt_runner *runner)
 {
-    molt_pid pid = retire(p);
+    molt_pid pid = molt_process_pid(p);
+    unsigned status = retire(p);
     molt_socket_close_all(p);
     molt_process_close_mail(p, &runner->cache);
-    molt_bounds_end(p);
-    molt_relation_end(p, &runner->cache, MOLT_EDEAD);
+    untie(p, runner, status, MOLT_EDEAD);
     p->generation = pid >> MOLT_SLOT_BITS;
     molt_slot_give(p->rt, &runner->slots, p);
 }
@@ -123,7 +137,8 @@ int molt_process_spawn(struct molt_runtime *rt, const struct molt_spawn *spawn, 
 {
     struct molt_runner *runner = runner_for(rt);
     struct molt_relation_set relations = {0};
-    int rc = molt_relation_prepare(rt, &runner->cache, spawn, &relations);
+    bool is_tied = spawn->supervisor || spawn->ret_monitor || spawn->is_linked;
+    int rc = is_tied ? molt_relation_prepare(rt, &runner->cache, spawn, &relations) : 0;
     if (rc < 0)
         return rc;
     struct molt_bounds *bounds = spawn->limits ? molt_bounds_new(spawn->limits) : NULL;
@@ -134,7 +149,7 @@ int molt_process_spawn(struct molt_runtime *rt, const struct molt_spawn *spawn, 
     molt_pid pid = begin(p, spawn, choose_lane(rt, runner, spawn));
     if (spawn->name && (rc = molt_names_add(rt, spawn->name, pid)) < 0)
         goto fail_slot;
-    if ((rc = molt_relation_settle(p, spawn, &relations)) < 0)
+    if (is_tied && (rc = molt_relation_settle(p, spawn, &relations)) < 0)
         goto fail_slot;
     if (spawn->arg)
         molt_message_address(spawn->arg, &p->owner);
@@ -250,7 +265,8 @@ void molt_process_destroy(struct molt_process *p, int reason)
     molt_process_leave_stack(p, runner);
     drop_timeout(p);
     molt_socket_close_all(p);
-    molt_pid pid = retire(p);
+    molt_pid pid = molt_process_pid(p);
+    unsigned status = retire(p);
     molt_process_close_mail(p, &runner->cache);
     if (atomic_load_explicit(&p->phase, memory_order_relaxed) == MOLT_PHASE_NEW)
         drop_arg(p, &runner->cache);
@@ -258,8 +274,7 @@ void molt_process_destroy(struct molt_process *p, int reason)
         molt_process_fail_deferred(p);
     drop_blocks(p, &runner->cache);
     molt_runtime_bequeath_tables(rt, &runner->cache, pid);
-    molt_bounds_end(p);
-    molt_relation_end(p, &runner->cache, reason);
+    untie(p, runner, status, reason);
     molt_runtime_ended(rt, pid, reason);
     p->generation = pid >> MOLT_SLOT_BITS;
     molt_slot_give(rt, &runner->slots, p);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "port/barrier.h"
 #include "runtime/process.h"
 #include "runtime/rt.h"
 #include "runtime/socket.h"
@@ -21,6 +22,7 @@ int molt_process_table_init(struct molt_process_table *table)
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&table->changed, &attr);
     pthread_condattr_destroy(&attr);
+    table->has_barrier = molt_barrier_init();
     return 0;
 }
 
@@ -35,28 +37,6 @@ void molt_process_table_fini(struct molt_process_table *table)
     }
     pthread_cond_destroy(&table->changed);
     pthread_mutex_destroy(&table->lock);
-}
-
-struct molt_process *molt_process_at(struct molt_runtime *rt, unsigned index)
-{
-    /* Acquire: pairs with the release store of grow(). */
-    struct molt_process *segment =
-        atomic_load_explicit(&rt->table.segments[index / MOLT_SEGMENT_SLOTS], memory_order_acquire);
-    return &segment[index % MOLT_SEGMENT_SLOTS];
-}
-
-struct molt_process *molt_process_slot(struct molt_runtime *rt, molt_pid pid)
-{
-    unsigned number = pid & ((1u << MOLT_SLOT_BITS) - 1);
-    if (number == 0 || number > atomic_load_explicit(&rt->table.n_slots, memory_order_acquire))
-        return NULL;
-    return molt_process_at(rt, number - 1);
-}
-
-struct molt_process *molt_process_find(struct molt_runtime *rt, molt_pid pid)
-{
-    struct molt_process *p = molt_process_slot(rt, pid);
-    return p && atomic_load_explicit(&p->pid, memory_order_acquire) == pid ? p : NULL;
 }
 
 static void init_slot(struct molt_process *p, struct molt_runtime *rt, uint32_t slot)
@@ -95,6 +75,13 @@ static int grow(struct molt_runtime *rt)
     return 0;
 }
 
+/* Release: whoever sees that a process ended sees that it began. */
+static void count(atomic_size_t *counter)
+{
+    size_t now = atomic_load_explicit(counter, memory_order_relaxed);
+    atomic_store_explicit(counter, now + 1, memory_order_release);
+}
+
 static int refill(struct molt_runtime *rt, struct molt_slot_cache *cache)
 {
     struct molt_process_table *table = &rt->table;
@@ -120,7 +107,7 @@ int molt_slot_take(struct molt_runtime *rt, struct molt_slot_cache *cache,
     *ret = cache->free;
     cache->free = (*ret)->free_next;
     cache->n--;
-    atomic_fetch_add_explicit(&rt->table.n_live, 1, memory_order_relaxed);
+    count(&cache->n_taken);
     return 0;
 }
 
@@ -136,9 +123,57 @@ static void flush(struct molt_process_table *table, struct molt_slot_cache *cach
     pthread_mutex_unlock(&table->lock);
 }
 
-void molt_slot_cache_flush(struct molt_process_table *table, struct molt_slot_cache *cache)
+void molt_slot_cache_join(struct molt_process_table *table, struct molt_slot_cache *cache)
+{
+    memset(cache, 0, sizeof(*cache));
+    pthread_mutex_lock(&table->lock);
+    cache->next = table->caches;
+    table->caches = cache;
+    pthread_mutex_unlock(&table->lock);
+}
+
+void molt_slot_cache_leave(struct molt_process_table *table, struct molt_slot_cache *cache)
 {
     flush(table, cache, cache->n);
+    pthread_mutex_lock(&table->lock);
+    struct molt_slot_cache **at = &table->caches;
+    while (*at && *at != cache)
+        at = &(*at)->next;
+    if (*at)
+        *at = cache->next;
+    table->n_taken += atomic_load_explicit(&cache->n_taken, memory_order_relaxed);
+    table->n_given += atomic_load_explicit(&cache->n_given, memory_order_relaxed);
+    pthread_mutex_unlock(&table->lock);
+}
+
+size_t molt_process_table_live(struct molt_process_table *table)
+{
+    /* First who has ended, then who has begun, so that nobody is missing. Acquire:
+     * pairs with count(). */
+    size_t n_given = table->n_given, n_taken = table->n_taken;
+    for (struct molt_slot_cache *c = table->caches; c; c = c->next)
+        n_given += atomic_load_explicit(&c->n_given, memory_order_acquire);
+    for (struct molt_slot_cache *c = table->caches; c; c = c->next)
+        n_taken += atomic_load_explicit(&c->n_taken, memory_order_acquire);
+    return n_taken - n_given;
+}
+
+void molt_process_table_fence(const struct molt_process_table *table)
+{
+    if (table->has_barrier)
+        molt_barrier_heavy();
+    else
+        atomic_thread_fence(memory_order_seq_cst);
+}
+
+/* After an end: either it sees who waits, or who waits sees the end. */
+static bool has_waiting(struct molt_process_table *table)
+{
+    if (__builtin_expect(table->has_barrier, 1))
+        molt_barrier_light();
+    else
+        atomic_thread_fence(memory_order_seq_cst);
+    return atomic_load_explicit(&table->n_waiting, memory_order_relaxed) > 0;
 }
 
 void molt_slot_give(struct molt_runtime *rt, struct molt_slot_cache *cache, struct molt_process *p)
@@ -148,9 +183,8 @@ void molt_slot_give(struct molt_runtime *rt, struct molt_slot_cache *cache, stru
     cache->free = p;
     if (++cache->n > 2 * BATCH)
         flush(table, cache, BATCH);
-    atomic_fetch_sub(&table->n_live, 1);
-    /* Seq_cst: pairs with the waiter, which counts itself and then looks. */
-    if (atomic_load(&table->n_waiting) > 0) {
+    count(&cache->n_given);
+    if (__builtin_expect(has_waiting(table), 0)) {
         pthread_mutex_lock(&table->lock);
         pthread_cond_broadcast(&table->changed);
         pthread_mutex_unlock(&table->lock);

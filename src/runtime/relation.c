@@ -6,7 +6,9 @@
  * A target that ends has lost its pid before. Who adds a relation looks at the
  * pid under the same lock under which the target takes relations out of its
  * list, so either the relation is in the list when the last one is taken, or who
- * adds it sees that the target is gone, and sends the notice itself.
+ * adds it sees that the target is gone, and sends the notice itself. One that
+ * nobody has related (MOLT_IS_TIED) doesn't take the lock: who adds the first
+ * relation sets the flag before it looks at the pid, see retire().
  *
  * A notice that is on its way can't be called back. But a relation stays in its
  * watcher's tree until the watcher has the notice in hand; if it isn't there any
@@ -137,6 +139,15 @@ static void unlock_two(struct molt_process *a, struct molt_process *b)
     if (b && b != a)
         molt_spin_unlock(&b->tie_lock);
     molt_spin_unlock(&a->tie_lock);
+}
+
+/* Whoever is in the slot may have relations from now on. One that ends takes its
+ * pid away and then looks at the flag; who relates it does the reverse. Under its
+ * lock: if the flag is there already, who ends has to wait for that. */
+static void mark_tied(struct molt_process *slot)
+{
+    if (!(molt_process_status(slot) & MOLT_IS_TIED))
+        atomic_fetch_or(&slot->status, MOLT_IS_TIED);
 }
 
 static bool is_alive(const struct molt_process *slot, molt_pid pid)
@@ -273,6 +284,9 @@ static bool relate(struct molt_process *p, struct molt_process *target, struct m
     ret_end->notice = NULL;
     if (*seek(&p->relations, key_of(r)))
         return false;
+    mark_tied(p);
+    if (target)
+        mark_tied(target);
     if (!is_alive(target, r->target)) {
         *ret_end = take_end(r, MOLT_EDEAD);
         tree_add(&p->relations, r);
@@ -416,6 +430,8 @@ static int settle_child(struct molt_process *p, molt_pid supervisor, struct molt
         return MOLT_EDEAD;
     name_ends(r, supervisor, molt_process_pid(p));
     lock_two(watcher, p);
+    mark_tied(watcher);
+    mark_tied(p);
     bool is = is_alive(watcher, supervisor);
     if (is)
         attach(watcher, p, r);
@@ -441,6 +457,8 @@ int molt_relation_settle(struct molt_process *p, const struct molt_spawn *spawn,
     }
     if (set->monitor || set->link) {
         lock_two(parent, p);
+        mark_tied(parent);
+        mark_tied(p);
         if (set->monitor)
             attach(parent, p, set->monitor);
         if (set->link) {

@@ -80,6 +80,25 @@ struct molt_runtime {
     atomic_ullong n_preempt_requests, n_preempted, n_handovers;
 };
 
+/* The slot of @index < n_slots, whoever is in it. */
+static inline struct molt_process *molt_process_at(const struct molt_runtime *rt, unsigned index)
+{
+    return molt_process_table_at(&rt->table, index);
+}
+
+/* The slot that @pid names, whoever is in it; NULL if there never was one. */
+static inline struct molt_process *molt_process_slot(const struct molt_runtime *rt, molt_pid pid)
+{
+    return molt_process_table_slot(&rt->table, pid);
+}
+
+/* The same, if it is still that process. */
+static inline struct molt_process *molt_process_find(const struct molt_runtime *rt, molt_pid pid)
+{
+    struct molt_process *p = molt_process_slot(rt, pid);
+    return p && atomic_load_explicit(&p->pid, memory_order_acquire) == pid ? p : NULL;
+}
+
 #define molt_runtime_log(rt, ...) molt_sink_log(&(rt)->config.sink, __VA_ARGS__)
 
 /* A thread of the runtime's own: signals are for the host's, but faults are not
@@ -97,9 +116,10 @@ void molt_run_leave(struct molt_process *p);
 /* No upgrade waits any more: what is due begins. By the executor. */
 void molt_run_end_upgrade(struct molt_runtime *rt);
 
-/* Start a process of server @server of @world, as molt_spawn() does. */
+/* Start a process of server @server of @world, as molt_spawn() does; the server and
+ * its limits are added to @spawn. */
 int molt_runtime_spawn(struct molt_runtime *rt, const struct molt_world *world, const char *server,
-                       const struct molt_spawn *spawn, molt_pid *ret_pid);
+                       struct molt_spawn *spawn, molt_pid *ret_pid);
 
 /* @pid ended; called on its worker, after its supervisor was told. */
 void molt_runtime_ended(struct molt_runtime *rt, molt_pid pid, int reason);

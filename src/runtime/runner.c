@@ -25,6 +25,7 @@ void molt_runner_init(struct molt_runner *runner, struct molt_runtime *rt,
     *runner = (struct molt_runner){.rt = rt, .participant = participant};
     molt_owner_init(&runner->outside.owner);
     molt_block_cache_join(rt->heap, &runner->cache);
+    molt_slot_cache_join(&rt->table, &runner->slots);
 }
 
 void molt_runner_fini(struct molt_runner *runner)
@@ -33,7 +34,7 @@ void molt_runner_fini(struct molt_runner *runner)
         return;
     molt_block_drop_list(runner->rt->heap, &runner->cache, &runner->outside.owner.blocks);
     molt_block_cache_leave(runner->rt->heap, &runner->cache);
-    molt_slot_cache_flush(&runner->rt->table, &runner->slots);
+    molt_slot_cache_leave(&runner->rt->table, &runner->slots);
     runner->rt = NULL;
 }
 

@@ -316,9 +316,10 @@ static struct timespec timespec_of(uint64_t ns)
                              .tv_nsec = (long)(ns % 1000000000)};
 }
 
+/* Under the table's lock. */
 static bool has_ended(struct molt_runtime *rt, molt_pid pid)
 {
-    return pid ? !molt_process_find(rt, pid) : atomic_load(&rt->table.n_live) == 0;
+    return pid ? !molt_process_find(rt, pid) : molt_process_table_live(&rt->table) == 0;
 }
 
 /* Wait until @pid (0: everybody) has ended. */
@@ -327,8 +328,8 @@ static bool wait_ended(struct molt_runtime *rt, molt_pid pid, uint64_t deadline_
     struct molt_process_table *table = &rt->table;
     struct timespec until = timespec_of(deadline_ns);
     int rc = 0;
-    /* Seq_cst: pairs with molt_slot_give(). */
     atomic_fetch_add(&table->n_waiting, 1);
+    molt_process_table_fence(table);
     pthread_mutex_lock(&table->lock);
     while (rc == 0 && !has_ended(rt, pid))
         rc = pthread_cond_timedwait(&table->changed, &table->lock, &until);
@@ -521,7 +522,9 @@ size_t molt_runtime_stragglers(struct molt_runtime *rt, const struct molt_world 
 void molt_runtime_stats(struct molt_runtime *rt, struct molt_runtime_stats *ret)
 {
     *ret = (struct molt_runtime_stats){.n_workers = rt->n_workers};
-    ret->n_processes = atomic_load_explicit(&rt->table.n_live, memory_order_relaxed);
+    pthread_mutex_lock(&rt->table.lock);
+    ret->n_processes = molt_process_table_live(&rt->table);
+    pthread_mutex_unlock(&rt->table.lock);
     ret->n_spares = atomic_load_explicit(&rt->n_lanes_away, memory_order_relaxed);
     ret->n_spares_max = rt->n_threads - rt->n_workers;
     ret->preempted = atomic_load_explicit(&rt->n_preempted, memory_order_relaxed);

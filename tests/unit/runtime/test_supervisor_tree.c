@@ -5,6 +5,7 @@
 #include "unit/runtime/fake_world.h"
 
 #include "runtime/process.h"
+#include "runtime/rt.h"
 
 enum { EVENTS, STUCK, DONE };
 
