@@ -54,11 +54,21 @@ struct molt_from {
 #define molt_new_array(T, n) ((__typeof__(T) *)molt_block_new(MOLT_TAG(T), sizeof(T), (n)))
 void *molt_block_new(const struct molt_type *const *tag, size_t size, size_t count);
 
+/* New zeroed block of one T whose last member, the flexible array @member, has room for
+ * @n elements. NULL as above. What the array holds is migrated element by element. */
+#define molt_new_flexible(T, member, n)                                                            \
+    ((__typeof__(T) *)molt_block_new_flexible(MOLT_TAG(T), sizeof(T), offsetof(T, member),         \
+                                              sizeof(((T *)0)->member[0]), (n)))
+void *molt_block_new_flexible(const struct molt_type *const *tag, size_t size, size_t at,
+                              size_t element, size_t n);
+
 /* Free a block of the caller's. NULL is fine. A pointer that is no block of
  * the caller's is reported through the log and left alone. */
 void molt_free(void *block);
 
-/* Elements in @block, as given to molt_new_array(); 0 if it is no block. */
+/* Elements in @block, as given to molt_new_array(); 0 if it is no block. Of one with a
+ * flexible array: how many elements of that fit; padding may have room for a few more
+ * than molt_new_flexible() was asked for. */
 size_t molt_count(const void *block);
 
 /* Keep a block that came with the message that is being handled: otherwise

@@ -11,10 +11,9 @@
 
 /* Whether @p, which has limits, may have so much more. If it can't live with
  * less, it ends here and now. */
-static bool is_allowed(struct molt_process *p, size_t size, size_t count)
+static bool is_allowed(struct molt_process *p, size_t bytes)
 {
-    size_t bytes;
-    if (__builtin_mul_overflow(size, count, &bytes) || molt_limit_allows(p, bytes))
+    if (molt_limit_allows(p, bytes))
         return true;
     if (!molt_limit_is_fatal(p))
         return false;
@@ -23,24 +22,66 @@ static bool is_allowed(struct molt_process *p, size_t size, size_t count)
     molt_worker_fail(p);
 }
 
+static bool is_registered(const struct molt_runner *runner, const struct molt_type *type,
+                          size_t size)
+{
+    if (type && type->size == size)
+        return true;
+    molt_runtime_log(runner->rt, MOLT_ERR,
+                     "molt_new(): the type is not registered; the code that calls it was not "
+                     "loaded as a module");
+    return false;
+}
+
+static bool is_limited(const struct molt_runner *runner)
+{
+    const struct molt_process *p = runner->process;
+    return p && __builtin_expect(p->bounds != NULL, 0) && !runner->is_converting;
+}
+
 void *molt_block_new(const struct molt_type *const *tag, size_t size, size_t count)
 {
     struct molt_runner *runner = molt_runner_here();
     const struct molt_type *type = *tag;
-    if (!runner)
+    size_t bytes;
+    if (!runner || !is_registered(runner, type, size))
         return NULL;
-    if (!type || type->size != size) {
+    if (__builtin_expect(type->flex_size != 0, 0) && count != 1) {
         molt_runtime_log(runner->rt, MOLT_ERR,
-                         "molt_new(): the type is not registered; the code that calls it was not "
-                         "loaded as a module");
+                         "molt_new_array(): %s has a flexible array, so there is no array of it: "
+                         "use molt_new_flexible()",
+                         type->name);
         return NULL;
     }
-    struct molt_process *p = runner->process;
-    if (p && __builtin_expect(p->bounds != NULL, 0) && !runner->is_converting &&
-        !is_allowed(p, size, count))
+    if (is_limited(runner) && !__builtin_mul_overflow(size, count, &bytes) &&
+        !is_allowed(runner->process, bytes))
         return NULL;
     struct molt_block *block =
         molt_block_make(runner->rt->heap, &runner->cache, molt_runner_owner(runner), type, count);
+    return block ? molt_block_payload(block) : NULL;
+}
+
+void *molt_block_new_flexible(const struct molt_type *const *tag, size_t size, size_t at,
+                              size_t element, size_t n)
+{
+    struct molt_runner *runner = molt_runner_here();
+    const struct molt_type *type = *tag;
+    size_t bytes;
+    if (!runner || !is_registered(runner, type, size))
+        return NULL;
+    if (type->flex_at != at || type->flex_size != element || element == 0) {
+        molt_runtime_log(runner->rt, MOLT_ERR,
+                         "molt_new_flexible(): the debug info of %s knows no such flexible array",
+                         type->name);
+        return NULL;
+    }
+    if (__builtin_mul_overflow(element, n, &bytes) || __builtin_add_overflow(bytes, at, &bytes))
+        return NULL;
+    bytes = bytes < size ? size : bytes;
+    if (is_limited(runner) && !is_allowed(runner->process, bytes))
+        return NULL;
+    struct molt_block *block = molt_block_make_bytes(runner->rt->heap, &runner->cache,
+                                                     molt_runner_owner(runner), type, bytes);
     return block ? molt_block_payload(block) : NULL;
 }
 

@@ -454,13 +454,10 @@ static void clear(struct molt_block *block, size_t payload)
         memset(at + done, 0, 16);
 }
 
-struct molt_block *molt_block_make(struct molt_heap *heap, struct molt_block_cache *cache,
-                                   struct molt_owner *owner, const struct molt_type *type,
-                                   size_t count)
+static inline struct molt_block *make(struct molt_heap *heap, struct molt_block_cache *cache,
+                                      struct molt_owner *owner, const struct molt_type *type,
+                                      size_t payload)
 {
-    size_t payload;
-    if (__builtin_mul_overflow(count, (size_t)type->size, &payload) || payload > SIZE_MAX / 2)
-        return NULL;
     unsigned index = class_for(heap, sizeof(struct molt_block) + payload + 1);
     struct molt_block *block = take_slot(heap, cache, index, payload);
     if (__builtin_expect(!block, 0))
@@ -474,6 +471,25 @@ struct molt_block *molt_block_make(struct molt_heap *heap, struct molt_block_cac
     if (type->may_point)
         count_pointing(cache, 1);
     return block;
+}
+
+struct molt_block *molt_block_make(struct molt_heap *heap, struct molt_block_cache *cache,
+                                   struct molt_owner *owner, const struct molt_type *type,
+                                   size_t count)
+{
+    size_t payload;
+    if (__builtin_mul_overflow(count, (size_t)type->size, &payload) || payload > SIZE_MAX / 2)
+        return NULL;
+    return make(heap, cache, owner, type, payload);
+}
+
+struct molt_block *molt_block_make_bytes(struct molt_heap *heap, struct molt_block_cache *cache,
+                                         struct molt_owner *owner, const struct molt_type *type,
+                                         size_t bytes)
+{
+    if (bytes > SIZE_MAX / 2)
+        return NULL;
+    return make(heap, cache, owner, type, bytes);
 }
 
 void molt_block_release(struct molt_heap *heap, struct molt_block_cache *cache,

@@ -49,8 +49,8 @@ struct molt_block {
     _Atomic(struct molt_owner *) owner; /* NULL: free */
     const struct molt_type *type;
     struct molt_list link; /* in the owner's blocks */
-    /* Of the payload, in bits 0 to 47: type->size * count. Bits 56 to 63: the
-     * size class. */
+    /* Of the payload, in bits 0 to 47: type->size * count, or any number of a type
+     * with a flexible member. Bits 56 to 63: the size class. */
     atomic_size_t bytes;
     uint64_t envelope;
 };
@@ -87,6 +87,10 @@ void molt_block_cache_leave(struct molt_heap *heap, struct molt_block_cache *cac
 struct molt_block *molt_block_make(struct molt_heap *heap, struct molt_block_cache *cache,
                                    struct molt_owner *owner, const struct molt_type *type,
                                    size_t count);
+/* The same for one element whose flexible member makes it @bytes long. */
+struct molt_block *molt_block_make_bytes(struct molt_heap *heap, struct molt_block_cache *cache,
+                                         struct molt_owner *owner, const struct molt_type *type,
+                                         size_t bytes);
 
 /* Free a block that is linked to its owner. */
 void molt_block_drop(struct molt_heap *heap, struct molt_block_cache *cache,
@@ -123,10 +127,47 @@ static inline size_t molt_block_bytes(const struct molt_block *block)
     return atomic_load_explicit(&block->bytes, memory_order_relaxed) & MOLT_BLOCK_BYTES_MASK;
 }
 
-/* Elements, as given to molt_block_make(); 0 for a type without size. */
+/* Elements, as given to molt_block_make(); 0 for a type without size. A block whose
+ * type has a flexible member is one element: of the member's there are so many. */
 static inline size_t molt_block_count(const struct molt_block *block)
 {
-    return block->type->size ? molt_block_bytes(block) / block->type->size : 0;
+    const struct molt_type *type = block->type;
+    if (__builtin_expect(type->flex_size != 0, 0))
+        return (molt_block_bytes(block) - type->flex_at) / type->flex_size;
+    return type->size ? molt_block_bytes(block) / type->size : 0;
+}
+
+/* Elements of a block that may point, all alike. */
+struct molt_block_part {
+    const char *at; /* the first one */
+    size_t n, stride;
+    size_t n_ptrs;
+    const struct molt_meta_ptr *ptrs; /* relative to each */
+};
+
+/* What of @block may point: its elements, or the one and then those of its flexible
+ * member. Returns how many parts there are. */
+static inline unsigned molt_block_parts(const struct molt_block *block,
+                                        struct molt_block_part ret_parts[2])
+{
+    const struct molt_type *type = block->type;
+    const char *at = (const char *)molt_block_payload(block);
+    bool is_flexible = type->flex_size != 0;
+    if (!type->may_point)
+        return 0;
+    ret_parts[0] = (struct molt_block_part){.at = at,
+                                            .n = is_flexible ? 1 : molt_block_count(block),
+                                            .stride = type->size,
+                                            .n_ptrs = type->n_ptrs,
+                                            .ptrs = type->ptrs};
+    if (!is_flexible)
+        return 1;
+    ret_parts[1] = (struct molt_block_part){.at = at + type->flex_at,
+                                            .n = molt_block_count(block),
+                                            .stride = type->flex_size,
+                                            .n_ptrs = type->n_flex_ptrs,
+                                            .ptrs = type->flex_ptrs};
+    return 2;
 }
 
 /* The payloads of @owner grow by @add bytes, or shrink by as much if it is

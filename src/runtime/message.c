@@ -33,23 +33,34 @@ static int follow(struct walk *walk, const void *word)
 }
 
 /* Returns the first error, but goes on to take what can be taken. */
+static int follow_element(struct walk *walk, const struct molt_block_part *part,
+                          const char *element)
+{
+    int rc = 0;
+    for (size_t i = 0; i < part->n_ptrs; i++) {
+        const struct molt_meta_ptr *ptr = &part->ptrs[i];
+        if (ptr->kind == MOLT_PTR_CODE)
+            continue;
+        for (uint32_t k = 0; k < ptr->count; k++) {
+            const void *word;
+            memcpy(&word, element + ptr->offset + k * sizeof(word), sizeof(word));
+            int one = follow(walk, word);
+            rc = rc ? rc : one;
+        }
+    }
+    return rc;
+}
+
 static int follow_all(struct walk *walk, const struct molt_block *from)
 {
     int rc = 0;
-    const struct molt_type *type = from->type;
-    const char *element = molt_block_payload(from);
-    for (size_t n = type->may_point ? molt_block_count(from) : 0; n > 0;
-         n--, element += type->size) {
-        for (size_t i = 0; i < type->n_ptrs; i++) {
-            const struct molt_meta_ptr *ptr = &type->ptrs[i];
-            if (ptr->kind == MOLT_PTR_CODE)
-                continue;
-            for (uint32_t k = 0; k < ptr->count; k++) {
-                const void *word;
-                memcpy(&word, element + ptr->offset + k * sizeof(word), sizeof(word));
-                int one = follow(walk, word);
-                rc = rc ? rc : one;
-            }
+    struct molt_block_part parts[2];
+    unsigned n_parts = molt_block_parts(from, parts);
+    for (unsigned p = 0; p < n_parts; p++) {
+        const char *element = parts[p].at;
+        for (size_t n = parts[p].n; n > 0; n--, element += parts[p].stride) {
+            int one = follow_element(walk, &parts[p], element);
+            rc = rc ? rc : one;
         }
     }
     return rc;

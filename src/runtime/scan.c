@@ -61,11 +61,11 @@ static size_t find_range(const struct molt_range *ranges, size_t n, uintptr_t wo
     return n;
 }
 
-static void look_at_element(struct look *look, const struct molt_type *type, const char *element,
-                            const char *kind)
+static void look_at_element(struct look *look, const char *name, const struct molt_meta_ptr *ptrs,
+                            size_t n_ptrs, const char *element, const char *kind)
 {
-    for (size_t i = 0; i < type->n_ptrs; i++) {
-        const struct molt_meta_ptr *ptr = &type->ptrs[i];
+    for (size_t i = 0; i < n_ptrs; i++) {
+        const struct molt_meta_ptr *ptr = &ptrs[i];
         for (uint32_t k = 0; k < ptr->count; k++) {
             uintptr_t word;
             memcpy(&word, element + ptr->offset + k * sizeof(word), sizeof(word));
@@ -73,7 +73,7 @@ static void look_at_element(struct look *look, const struct molt_type *type, con
             if (range == look->n_ranges)
                 continue;
             char where[128];
-            snprintf(where, sizeof(where), "%s%.60s.%.50s", kind, type->name,
+            snprintf(where, sizeof(where), "%s%.60s.%.50s", kind, name,
                      ptr->field ? ptr->field : "?");
             look->found(look, range, where);
         }
@@ -82,11 +82,13 @@ static void look_at_element(struct look *look, const struct molt_type *type, con
 
 static void look_at_block(struct look *look, const struct molt_block *block, const char *kind)
 {
-    const struct molt_type *type = block->type;
-    const char *element = molt_block_payload(block);
-    for (size_t e = type->may_point ? molt_block_count(block) : 0; e > 0; e--) {
-        look_at_element(look, type, element, kind);
-        element += type->size;
+    struct molt_block_part parts[2];
+    unsigned n_parts = molt_block_parts(block, parts);
+    for (unsigned p = 0; p < n_parts; p++) {
+        const struct molt_block_part *part = &parts[p];
+        for (size_t e = 0; e < part->n; e++)
+            look_at_element(look, block->type->name, part->ptrs, part->n_ptrs,
+                            part->at + e * part->stride, kind);
     }
 }
 
@@ -130,7 +132,7 @@ void molt_scan_bytes(struct molt_scan *scan, const struct molt_type *type, const
                         .n_ranges = scan->n_ranges,
                         .found = note_sent,
                         .scan = scan};
-    look_at_element(&look, type, bytes, "row of a table: ");
+    look_at_element(&look, type->name, type->ptrs, type->n_ptrs, bytes, "row of a table: ");
     pthread_mutex_unlock(&scan->lock);
 }
 

@@ -130,8 +130,8 @@ static int copy_arg(struct molt_process *p, const struct molt_block *arg,
                     struct molt_block **ret_arg)
 {
     struct molt_runner *runner = molt_runner_here();
-    struct molt_block *copy =
-        molt_block_make(p->rt->heap, &runner->cache, &p->owner, arg->type, molt_block_count(arg));
+    struct molt_block *copy = molt_block_make_bytes(p->rt->heap, &runner->cache, &p->owner,
+                                                    arg->type, molt_block_bytes(arg));
     if (!copy)
         return MOLT_ENOMEM;
     memcpy(molt_block_payload(copy), molt_block_payload(arg), molt_block_bytes(arg));

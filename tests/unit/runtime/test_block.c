@@ -19,6 +19,24 @@ FAKE_POINTER_TYPE(node, struct node, 1, FAKE_PTR(struct node, next, MOLT_PTR_DAT
 FAKE_TYPE(plain, struct plain, 2);
 FAKE_TYPE(byte, char, 3);
 
+struct list {
+    long n;
+    char tail;
+    struct node *items[];
+};
+static const struct molt_meta_ptr item_ptrs[] = {
+    {.offset = 0, .count = 1, .kind = MOLT_PTR_DATA, .field = (char[]){"items"}}};
+static const struct molt_type list_type = {.key_text = "struct list",
+                                           .name = "struct list",
+                                           .hash = 4,
+                                           .shape = 4,
+                                           .size = sizeof(struct list),
+                                           .may_point = true,
+                                           .flex_at = offsetof(struct list, items),
+                                           .flex_size = sizeof(struct node *),
+                                           .n_flex_ptrs = 1,
+                                           .flex_ptrs = item_ptrs};
+
 struct bench {
     struct molt_heap *heap;
     struct molt_block_cache cache;
@@ -226,6 +244,25 @@ static void each_element_of_an_array_is_followed(void **state)
     drop(b, row);
 }
 
+static void each_element_of_a_flexible_array_is_followed(void **state)
+{
+    struct bench *b = *state;
+    size_t bytes = offsetof(struct list, items) + 3 * sizeof(struct node *);
+    struct molt_block *block =
+        molt_block_make_bytes(b->heap, &b->cache, &b->mine, &list_type, bytes);
+    struct list *list = molt_block_payload(block);
+    assert_int_equal(molt_block_count(block), 3);
+    for (int i = 0; i < 3; i++)
+        list->items[i] = molt_block_payload(make(b, &node_type, 1));
+    assert_int_equal(molt_message_pack(b->heap, &b->mine, block, NULL), 0);
+    assert_true(molt_list_is_empty(&b->mine.blocks));
+    int n = 0;
+    for (struct molt_block *at = block; at; at = molt_message_next(block, at))
+        n++;
+    assert_int_equal(n, 4);
+    molt_message_drop(b->heap, &b->cache, block);
+}
+
 static void words_that_are_no_blocks_stay_as_they_are(void **state)
 {
     struct bench *b = *state;
@@ -322,6 +359,7 @@ int main(void)
         TEST(a_graph_moves_with_its_cycles),
         TEST(a_message_remembers_its_kind_caller_and_generation),
         TEST(each_element_of_an_array_is_followed),
+        TEST(each_element_of_a_flexible_array_is_followed),
         TEST(words_that_are_no_blocks_stay_as_they_are),
         TEST(another_owners_block_refuses_the_move),
         TEST(the_state_can_not_be_moved),

@@ -21,6 +21,19 @@ FAKE_TYPE(next, struct next, 0x11);
 FAKE_TYPE(total, struct total, 0x12);
 FAKE_TYPE(odd, struct odd, 0x13);
 
+struct line {
+    long n;
+    char text[];
+};
+static const struct molt_type line_type = {.key_text = "struct line",
+                                           .name = "struct line",
+                                           .hash = 0x14,
+                                           .shape = 0x14,
+                                           .size = sizeof(struct line),
+                                           .flex_at = offsetof(struct line, text),
+                                           .flex_size = 1};
+static const struct molt_type *const line_tag = &line_type;
+
 static int count_init(struct fake_state *s, const struct next *first)
 {
     s->n = first ? first->by : 0;
@@ -112,6 +125,27 @@ static void do_fatal_call(void *arg)
 {
     (void)arg;
     assert_int_equal(call("counter", -1, -1), MOLT_EREFUSED);
+}
+
+static void *new_line(size_t at, size_t element, size_t n)
+{
+    return molt_block_new_flexible(&line_tag, sizeof(struct line), at, element, n);
+}
+
+static void flexible_arrays_are_counted_and_checked(void **state)
+{
+    (void)state;
+    struct line *line = new_line(offsetof(struct line, text), 1, 11);
+    assert_int_equal(molt_count(line), 11);
+    memcpy(line->text, "eleven char", 11);
+    molt_free(line);
+    line = fake_new(struct line, line);
+    assert_int_equal(molt_count(line), 0);
+    molt_free(line);
+    assert_null(new_line(offsetof(struct line, text), 2, 11));
+    assert_null(new_line(0, 1, 11));
+    assert_null(new_line(offsetof(struct line, text), 1, SIZE_MAX));
+    assert_null(fake_new_array(struct line, line, 2));
 }
 
 static void a_handler_that_fails_answers_and_ends_its_process(void **state)
@@ -609,6 +643,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_call_is_answered),
         TEST(bad_calls_get_named_errors),
+        TEST(flexible_arrays_are_counted_and_checked),
         TEST(a_handler_that_fails_answers_and_ends_its_process),
         TEST(a_reply_may_come_later_and_from_anybody),
         TEST(a_call_to_a_process_that_dies_ends_at_once),
