@@ -254,7 +254,7 @@ static int rewire_pointer(void *user, uint64_t value, uint64_t type, uint64_t *r
     *ret = value;
     const struct molt_block *block = molt_graph_block(g, value);
     if (!block) {
-        int rc = molt_world_moved(g->how->world, value, ret, why, why_size);
+        int rc = molt_world_moved(g->how->world, value, type, ret, why, why_size);
         return rc < 0 ? rc : 0;
     }
     const struct molt_node *node = molt_graph_node(g, block);
@@ -269,7 +269,7 @@ static bool is_moving(void *user, uint64_t value)
     uint64_t now;
     const struct molt_block *block = molt_graph_block(g, value);
     if (!block)
-        return molt_world_moved(g->how->world, value, &now, why, sizeof(why)) != 0;
+        return molt_world_moved(g->how->world, value, 0, &now, why, sizeof(why)) != 0;
     const struct molt_node *node = molt_graph_node(g, block);
     return node && node->now;
 }
@@ -338,8 +338,25 @@ static int follow_way(struct molt_graph *g, const struct molt_node *node,
 
 /* ---- filling: copies ---------------------------------------------------------------- */
 
-/* Lead on the words of @element that point; where they may only be addresses, none may
- * lead to what moves. @type 0 of the pointee: nobody knows. */
+/* A pointer of a block whose type didn't change. Of its pointee nothing is known, but that
+ * this didn't change either: constants of an old image are as good as new ones. */
+static int lead_copied(struct molt_graph *g, const struct molt_meta_ptr *ptr, uint64_t word,
+                       uint64_t *ret, char *why, size_t why_size)
+{
+    *ret = word;
+    if (ptr->kind == MOLT_PTR_WORD) {
+        snprintf(why, why_size, "it may be an address of what moves");
+        return is_moving(g, word) ? MOLT_ECHANGE : 0;
+    }
+    int rc = rewire_pointer(g, word, 0, ret, why, why_size);
+    if (rc < 0 && ptr->kind != MOLT_PTR_CODE && !molt_graph_block(g, word)) {
+        *ret = word;
+        return 0;
+    }
+    return rc;
+}
+
+/* Lead on the words of @element that point. */
 static int rewire_element(struct molt_graph *g, const struct molt_block *block,
                           const struct molt_block_part *part, char *element,
                           struct molt_migration_fault *fault)
@@ -351,19 +368,13 @@ static int rewire_element(struct molt_graph *g, const struct molt_block *block,
             char *at = element + ptr->offset + k * sizeof(uint64_t);
             uint64_t word, now;
             memcpy(&word, at, sizeof(word));
-            now = word;
-            int rc = 0;
-            if (word && ptr->kind == MOLT_PTR_WORD && is_moving(g, word)) {
-                snprintf(why, sizeof(why), "it may be an address of what moves");
-                rc = MOLT_ECHANGE;
-            } else if (word && ptr->kind != MOLT_PTR_WORD) {
-                rc = rewire_pointer(g, word, 0, &now, why, sizeof(why));
-            }
+            int rc = word ? lead_copied(g, ptr, word, &now, why, sizeof(why)) : 0;
             if (rc < 0)
                 return molt_migration_fail(fault, MOLT_ECHANGE, "%s.%s of block %p: %s",
                                            block->type->name, ptr->field ? ptr->field : "?",
                                            molt_block_payload(block), why);
-            memcpy(at, &now, sizeof(now));
+            if (word)
+                memcpy(at, &now, sizeof(now));
         }
     }
     return 0;
