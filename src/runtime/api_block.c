@@ -6,6 +6,7 @@
 #include "runtime/fiber.h"
 #include "runtime/limit.h"
 #include "runtime/rt.h"
+#include "runtime/runner_quick.h"
 #include "runtime/wait.h"
 #include "runtime/worker.h"
 
@@ -39,12 +40,11 @@ static bool is_limited(const struct molt_runner *runner)
     return p && __builtin_expect(p->bounds != NULL, 0) && !runner->is_converting;
 }
 
-void *molt_block_new(const struct molt_type *const *tag, size_t size, size_t count)
+__attribute__((noinline)) static void *
+new_any(struct molt_runner *runner, const struct molt_type *type, size_t size, size_t count)
 {
-    struct molt_runner *runner = molt_runner_here();
-    const struct molt_type *type = *tag;
     size_t bytes;
-    if (!runner || !is_registered(runner, type, size))
+    if (!is_registered(runner, type, size))
         return NULL;
     if (__builtin_expect(type->flex_size != 0, 0) && count != 1) {
         molt_runtime_log(runner->rt, MOLT_ERR,
@@ -58,7 +58,26 @@ void *molt_block_new(const struct molt_type *const *tag, size_t size, size_t cou
         return NULL;
     struct molt_block *block =
         molt_block_make(runner->rt->heap, &runner->cache, molt_runner_owner(runner), type, count);
-    return block ? molt_block_payload(block) : NULL;
+    if (!block)
+        return NULL;
+    if (runner->quick_owner)
+        runner->known = block;
+    return molt_block_payload(block);
+}
+
+void *molt_block_new(const struct molt_type *const *tag, size_t size, size_t count)
+{
+    struct molt_runner *runner = molt_runner_here();
+    const struct molt_type *type = *tag;
+    if (__builtin_expect(!runner, 0))
+        return NULL;
+    struct molt_block *block = NULL;
+    if (__builtin_expect(runner->quick_owner && count == 1 && type && type->size == size, 1))
+        block = molt_block_make_quick(&runner->cache, runner->quick_owner, type);
+    if (__builtin_expect(!block, 0))
+        return new_any(runner, type, size, count);
+    runner->known = block;
+    return molt_block_payload(block);
 }
 
 void *molt_block_new_flexible(const struct molt_type *const *tag, size_t size, size_t at,
@@ -109,11 +128,8 @@ static bool free_later(struct molt_process *p, struct molt_block *block)
     return true;
 }
 
-void molt_free(void *payload)
+__attribute__((noinline)) static void free_any(struct molt_runner *runner, void *payload)
 {
-    struct molt_runner *runner = molt_runner_here();
-    if (!payload || !runner)
-        return;
     struct molt_block *block = find_exact(runner, payload);
     struct molt_process *p = runner->process;
     struct molt_owner *owner = block ? molt_block_owner(block) : NULL;
@@ -131,6 +147,13 @@ void molt_free(void *payload)
                          is_state ? "that is the process's state"
                          : block  ? "the block belongs to another process"
                                   : "no block starts there");
+}
+
+void molt_free(void *payload)
+{
+    struct molt_runner *runner = molt_runner_here();
+    if (payload && runner && !molt_runner_free_quick(runner, payload))
+        free_any(runner, payload);
 }
 
 size_t molt_count(const void *payload)

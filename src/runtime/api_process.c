@@ -10,6 +10,7 @@
 #include "runtime/lane.h"
 #include "runtime/limit.h"
 #include "runtime/rt.h"
+#include "runtime/runner_quick.h"
 #include "runtime/wait.h"
 #include "runtime/worker.h"
 
@@ -63,7 +64,7 @@ static int post(struct molt_runner *runner, molt_pid pid, struct molt_block *roo
     return rc;
 }
 
-int molt_send_pid(molt_pid pid, void *msg)
+__attribute__((noinline)) static int send_any(molt_pid pid, void *msg)
 {
     struct molt_runner *runner = effective_runner();
     if (!runner)
@@ -73,6 +74,43 @@ int molt_send_pid(molt_pid pid, void *msg)
     if (rc < 0)
         return rc;
     return post(runner, pid, root);
+}
+
+/* The process @pid, if it is there and takes whatever comes; a sender seldom has
+ * many receivers at once. */
+static inline struct molt_process *find_target(struct molt_runner *runner, molt_pid pid)
+{
+    if (runner->target_pid != pid) {
+        runner->target = molt_process_slot(runner->rt, pid);
+        runner->target_pid = runner->target ? pid : 0;
+    }
+    struct molt_process *p = runner->target;
+    /* Acquire: as in molt_process_find(). */
+    if (!p || atomic_load_explicit(&p->pid, memory_order_acquire) != pid ||
+        molt_process_status(p) & MOLT_IS_LIMITED)
+        return NULL;
+    return p;
+}
+
+/* Most messages have no pointers, and were made just before. */
+int molt_send_pid(molt_pid pid, void *msg)
+{
+    struct molt_runner *runner = molt_runner_here();
+    struct molt_process *p = runner ? find_target(runner, pid) : NULL;
+    struct molt_block *root = p ? molt_runner_take_quick(runner, msg) : NULL;
+    if (__builtin_expect(!root, 0))
+        return send_any(pid, msg);
+    struct molt_from nobody = {0};
+    runner->budget--;
+    molt_message_stamp(root, MOLT_MESSAGE_CAST, nobody, molt_pid_generation(pid), &p->owner);
+    uint64_t old = molt_process_push(p, root);
+    if (__builtin_expect(old == MOLT_INBOX_CLOSED, 0)) {
+        molt_runner_drop(runner, root);
+        return MOLT_EDEAD;
+    }
+    if (old == 0)
+        molt_process_signal(p, MOLT_DO_MAIL);
+    return 0;
 }
 
 int molt_send(const char *name, void *msg)

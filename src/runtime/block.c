@@ -8,6 +8,7 @@
 
 #include "port/limits.h"
 #include "port/sanitize.h"
+#include "runtime/block_quick.h"
 
 #define CHUNK_SHIFT 16
 #define CHUNK_BYTES ((size_t)1 << CHUNK_SHIFT)
@@ -17,7 +18,6 @@
 #define SLOT_MAX 21824                  /* three to a chunk, so that 16 KiB buffers are small */
 #define BATCH_BYTES MOLT_LIMIT(8192, 1) /* of slots between caches and the heap */
 #define LARGE 255u                      /* in place of a class */
-#define QUICK_BYTES 1024                /* slots up to here find their class in a table */
 
 /* Addresses have 48 bits, chunk numbers 32: half in the root, half in a leaf. */
 #define LEAF_BITS 16
@@ -45,7 +45,7 @@ struct size_class {
     pthread_mutex_t lock; /* guards what follows; map_lock nests in it */
     uint32_t slot_bytes;
     unsigned batch;
-    struct molt_block *free;
+    struct molt_block *batches; /* of free slots; see push_batch() */
     struct chunk *carving;
 };
 
@@ -56,8 +56,7 @@ struct mapping {
 };
 
 struct molt_heap {
-    uint8_t quick[QUICK_BYTES / 16 + 1]; /* class by the slot's bytes / 16 */
-    _Atomic(struct leaf *) *root;        /* [LEAF_SIZE], mapped, written under map_lock */
+    _Atomic(struct leaf *) *root; /* [LEAF_SIZE], mapped, written under map_lock */
     unsigned n_classes;
     struct size_class classes[MOLT_BLOCK_CLASSES];
     pthread_mutex_t map_lock; /* guards what follows; nothing nests in it */
@@ -168,12 +167,6 @@ static unsigned class_of(uint32_t slot_bytes)
     return index;
 }
 
-static void init_quick(struct molt_heap *heap)
-{
-    for (uint32_t slot = 0; slot <= QUICK_BYTES; slot += 16)
-        heap->quick[slot / 16] = (uint8_t)class_of(slot);
-}
-
 static struct chunk *take_chunk(struct molt_heap *heap, unsigned index)
 {
     struct chunk *chunk = NULL;
@@ -215,44 +208,95 @@ static struct molt_block *carve(struct molt_heap *heap, struct size_class *class
     return (struct molt_block *)(void *)at;
 }
 
-/* Free slots are chained through the header's last word. */
 static void push_free(struct molt_block **head, struct molt_block *block)
 {
     block->envelope = (uintptr_t)*head;
     *head = block;
 }
 
-static struct molt_block *pop_free(struct molt_block **head)
+/* Under the class's lock. The first slot of a batch says how many it has, and
+ * which batch is next: a batch changes hands without a look at the others. */
+static void push_batch(struct size_class *class, struct molt_block *first, unsigned long n)
 {
-    struct molt_block *block = *head;
-    *head = (struct molt_block *)(uintptr_t)block->envelope; /* NOLINT: a pointer */
-    return block;
+    atomic_store_explicit(&first->bytes, n, memory_order_relaxed);
+    first->link.next = class->batches ? &class->batches->link : NULL;
+    class->batches = first;
 }
 
+static struct molt_block *pop_batch(struct size_class *class, unsigned long *ret_n)
+{
+    struct molt_block *first = class->batches;
+    if (!first)
+        return NULL;
+    struct molt_list *next = first->link.next;
+    class->batches = next ? molt_container_of(next, struct molt_block, link) : NULL;
+    *ret_n = atomic_load_explicit(&first->bytes, memory_order_relaxed);
+    return first;
+}
+
+/* Under the class's lock. In the order of their addresses. */
+static struct molt_block *carve_batch(struct molt_heap *heap, struct size_class *class,
+                                      unsigned index, unsigned long *ret_n)
+{
+    struct molt_block *first = NULL, *last = NULL;
+    unsigned n = 0;
+    for (struct molt_block *block; n < class->batch && (block = carve(heap, class, index)); n++) {
+        block->envelope = 0;
+        if (last)
+            last->envelope = (uintptr_t)block;
+        else
+            first = block;
+        last = block;
+    }
+    *ret_n = n;
+    return first;
+}
+
+/* The stock is empty: the spare batch, or one of the heap. */
 static void refill(struct molt_heap *heap, struct molt_block_cache *cache, unsigned index)
 {
     struct size_class *class = &heap->classes[index];
-    pthread_mutex_lock(&class->lock);
-    for (unsigned i = 0; i < class->batch; i++) {
-        struct molt_block *block = class->free ? pop_free(&class->free) : carve(heap, class, index);
-        if (!block)
-            break;
-        push_free(&cache->free[index], block);
-        cache->n_free[index]++;
+    struct molt_stock *stock = &cache->stock[index];
+    if (stock->spare) {
+        stock->free = stock->spare;
+        stock->n = stock->batch;
+        stock->spare = NULL;
+        return;
     }
+    pthread_mutex_lock(&class->lock);
+    stock->free = pop_batch(class, &stock->n);
+    if (!stock->free)
+        stock->free = carve_batch(heap, class, index, &stock->n);
     pthread_mutex_unlock(&class->lock);
 }
 
-static void flush(struct molt_heap *heap, struct molt_block_cache *cache, unsigned index,
-                  unsigned n)
+/* The stock is full: it becomes the spare batch, and that goes to the heap. */
+static void set_aside(struct molt_heap *heap, struct molt_block_cache *cache, unsigned index)
 {
     struct size_class *class = &heap->classes[index];
-    pthread_mutex_lock(&class->lock);
-    for (; n > 0 && cache->free[index]; n--) {
-        push_free(&class->free, pop_free(&cache->free[index]));
-        cache->n_free[index]--;
+    struct molt_stock *stock = &cache->stock[index];
+    if (stock->spare) {
+        pthread_mutex_lock(&class->lock);
+        push_batch(class, stock->spare, stock->batch);
+        pthread_mutex_unlock(&class->lock);
     }
+    stock->spare = stock->free;
+    stock->free = NULL;
+    stock->n = 0;
+}
+
+static void give_all(struct molt_heap *heap, struct molt_block_cache *cache, unsigned index)
+{
+    struct size_class *class = &heap->classes[index];
+    struct molt_stock *stock = &cache->stock[index];
+    pthread_mutex_lock(&class->lock);
+    if (stock->free)
+        push_batch(class, stock->free, stock->n);
+    if (stock->spare)
+        push_batch(class, stock->spare, stock->batch);
     pthread_mutex_unlock(&class->lock);
+    stock->free = stock->spare = NULL;
+    stock->n = 0;
 }
 
 /* ---- large blocks ------------------------------------------------------- */
@@ -378,6 +422,10 @@ void molt_owner_remove(struct molt_owner *owner, struct molt_block *block)
 void molt_block_cache_join(struct molt_heap *heap, struct molt_block_cache *cache)
 {
     memset(cache, 0, sizeof(*cache));
+    for (unsigned i = 0; i < heap->n_classes; i++)
+        cache->stock[i].batch = heap->classes[i].batch;
+    for (uint32_t slot = 0; slot <= MOLT_BLOCK_QUICK; slot += 16)
+        cache->class_of[slot / 16] = (uint8_t)class_of(slot);
     pthread_mutex_lock(&heap->map_lock);
     cache->next = heap->caches;
     heap->caches = cache;
@@ -387,7 +435,7 @@ void molt_block_cache_join(struct molt_heap *heap, struct molt_block_cache *cach
 void molt_block_cache_leave(struct molt_heap *heap, struct molt_block_cache *cache)
 {
     for (unsigned i = 0; i < heap->n_classes; i++)
-        flush(heap, cache, i, cache->n_free[i]);
+        give_all(heap, cache, i);
     pthread_mutex_lock(&heap->map_lock);
     struct molt_block_cache **at = &heap->caches;
     while (*at && *at != cache)
@@ -396,12 +444,6 @@ void molt_block_cache_leave(struct molt_heap *heap, struct molt_block_cache *cac
         *at = cache->next;
     heap->n_pointing_left += atomic_load_explicit(&cache->n_pointing, memory_order_relaxed);
     pthread_mutex_unlock(&heap->map_lock);
-}
-
-static void count_pointing(struct molt_block_cache *cache, long add)
-{
-    long now = atomic_load_explicit(&cache->n_pointing, memory_order_relaxed);
-    atomic_store_explicit(&cache->n_pointing, now + add, memory_order_relaxed);
 }
 
 long molt_heap_pointing(struct molt_heap *heap)
@@ -417,11 +459,12 @@ long molt_heap_pointing(struct molt_heap *heap)
 /* ---- blocks ------------------------------------------------------------- */
 
 /* @need: bytes with header, payload and the byte past it. */
-static unsigned class_for(const struct molt_heap *heap, size_t need)
+static unsigned class_for(const struct molt_heap *heap, const struct molt_block_cache *cache,
+                          size_t need)
 {
     size_t slot = (need + 15) & ~(size_t)15;
-    if (slot <= QUICK_BYTES)
-        return heap->quick[slot / 16];
+    if (slot <= MOLT_BLOCK_QUICK)
+        return cache->class_of[slot / 16];
     if (slot > SLOT_MAX)
         return LARGE;
     return slot > 16384 ? heap->n_classes - 1 : class_of((uint32_t)slot);
@@ -432,44 +475,34 @@ static struct molt_block *take_slot(struct molt_heap *heap, struct molt_block_ca
 {
     if (__builtin_expect(class_index == LARGE, 0))
         return take_span(heap, payload);
-    if (__builtin_expect(!cache->free[class_index], 0)) {
+    struct molt_stock *stock = &cache->stock[class_index];
+    if (__builtin_expect(!stock->free, 0)) {
         refill(heap, cache, class_index);
-        if (!cache->free[class_index])
+        if (!stock->free)
             return NULL;
     }
-    cache->n_free[class_index]--;
-    return pop_free(&cache->free[class_index]);
-}
-
-/* Most payloads are a few words; a call costs more than clearing them. The slot
- * has room up to the next 16 bytes. */
-static void clear(struct molt_block *block, size_t payload)
-{
-    char *at = molt_block_payload(block);
-    if (payload > 64 || MOLT_IS_SANITIZED) {
-        memset(at, 0, payload);
-        return;
-    }
-    for (size_t done = 0; done < payload; done += 16)
-        memset(at + done, 0, 16);
+    struct molt_block *block = stock->free;
+    stock->free = molt_block_next_free(block);
+    stock->n--;
+    return block;
 }
 
 static inline struct molt_block *make(struct molt_heap *heap, struct molt_block_cache *cache,
                                       struct molt_owner *owner, const struct molt_type *type,
                                       size_t payload)
 {
-    unsigned index = class_for(heap, sizeof(struct molt_block) + payload + 1);
+    unsigned index = class_for(heap, cache, sizeof(struct molt_block) + payload + 1);
     struct molt_block *block = take_slot(heap, cache, index, payload);
     if (__builtin_expect(!block, 0))
         return NULL;
     molt_sanitize_unpoison(molt_block_payload(block), payload);
-    clear(block, payload);
+    memset(molt_block_payload(block), 0, payload);
     block->type = type;
     atomic_store_explicit(&block->bytes, payload | (size_t)index << MOLT_BLOCK_CLASS_SHIFT,
                           memory_order_relaxed);
     molt_owner_add(owner, block);
     if (type->may_point)
-        count_pointing(cache, 1);
+        molt_block_count_pointing(cache, 1);
     return block;
 }
 
@@ -496,7 +529,7 @@ void molt_block_release(struct molt_heap *heap, struct molt_block_cache *cache,
                         struct molt_block *block)
 {
     if (block->type->may_point)
-        count_pointing(cache, -1);
+        molt_block_count_pointing(cache, -1);
     size_t word = atomic_load_explicit(&block->bytes, memory_order_relaxed);
     unsigned index = (unsigned)(word >> MOLT_BLOCK_CLASS_SHIFT);
     atomic_store_explicit(&block->owner, NULL, memory_order_release);
@@ -506,9 +539,11 @@ void molt_block_release(struct molt_heap *heap, struct molt_block_cache *cache,
     }
     const struct size_class *class = &heap->classes[index];
     molt_sanitize_poison(molt_block_payload(block), class->slot_bytes - sizeof(*block));
-    push_free(&cache->free[index], block);
-    if (__builtin_expect(++cache->n_free[index] > 2 * class->batch + 1, 0))
-        flush(heap, cache, index, class->batch + 1);
+    struct molt_stock *stock = &cache->stock[index];
+    if (__builtin_expect(stock->n == stock->batch, 0))
+        set_aside(heap, cache, index);
+    push_free(&stock->free, block);
+    stock->n++;
 }
 
 void molt_block_drop(struct molt_heap *heap, struct molt_block_cache *cache,
@@ -567,7 +602,6 @@ int molt_heap_new(struct molt_heap **ret)
     }
     pthread_mutex_init(&heap->map_lock, NULL);
     init_classes(heap);
-    init_quick(heap);
     *ret = heap;
     return 0;
 }

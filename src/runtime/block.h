@@ -60,10 +60,20 @@ struct molt_block {
 
 #define MOLT_BLOCK_CLASSES 40
 
+#define MOLT_BLOCK_QUICK 1024 /* slots up to here find their class in a table */
+
+/* Free slots of one class, chained through the envelope: those in use, and a
+ * whole batch that goes to the heap or comes from it at once. */
+struct molt_stock {
+    struct molt_block *free;
+    struct molt_block *spare; /* `batch` slots, or NULL */
+    unsigned long n, batch;   /* in `free`; at most so many */
+};
+
 /* A thread's stock of free slots, so that most allocations take no lock. */
 struct molt_block_cache {
-    struct molt_block *free[MOLT_BLOCK_CLASSES]; /* through the envelope */
-    unsigned n_free[MOLT_BLOCK_CLASSES];
+    struct molt_stock stock[MOLT_BLOCK_CLASSES];
+    uint8_t class_of[MOLT_BLOCK_QUICK / 16 + 1]; /* by the slot's bytes / 16 */
     atomic_long n_pointing;        /* blocks whose type may point: made minus freed here */
     struct molt_block_cache *next; /* all caches of the heap */
 };
@@ -96,7 +106,7 @@ struct molt_block *molt_block_make_bytes(struct molt_heap *heap, struct molt_blo
 void molt_block_drop(struct molt_heap *heap, struct molt_block_cache *cache,
                      struct molt_block *block);
 
-/* Free a block that is on no list. */
+/* Free a block that is on no list, and not counted. */
 void molt_block_release(struct molt_heap *heap, struct molt_block_cache *cache,
                         struct molt_block *block);
 

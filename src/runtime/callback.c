@@ -1,20 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The molt authors */
-#include "runtime/callback.h"
-
-#include <errno.h>
+#include "runtime/callback_quick.h"
 
 #include "runtime/rt.h"
 #include "runtime/supervisor.h"
 #include "runtime/worker.h"
 
 /* ---- module code ---------------------------------------------------------------- */
-
-static int call_module(struct molt_process *p, molt_any_fn fn, const void *a, const void *b,
-                       const void *c)
-{
-    return (int)molt_flow_call(&p->fiber->flow, fn, a, b, c, NULL);
-}
 
 static const void *number(long n)
 {
@@ -26,38 +18,37 @@ static const void *number(long n)
 static void invoke(struct molt_process *p, struct molt_activation *act)
 {
     struct molt_callback *cb = &act->callback;
-    const void *state = p->state_block ? molt_block_payload(p->state_block) : NULL;
-    errno = 0;
+    const void *state = molt_callback_state(p);
     switch (cb->kind) {
     case MOLT_CALLBACK_NONE:
         break;
     case MOLT_CALLBACK_INIT:
     case MOLT_CALLBACK_CAST:
-        cb->rc = call_module(p, cb->fn, state, cb->arg, NULL);
+        cb->rc = molt_callback_call(p, cb->fn, state, cb->arg, NULL);
         break;
     case MOLT_CALLBACK_CALL: {
         /* A copy: the handler may change it. */
         struct molt_from from = cb->from;
-        cb->rc = call_module(p, cb->fn, state, cb->arg, &from);
+        cb->rc = molt_callback_call(p, cb->fn, state, cb->arg, &from);
         break;
     }
     case MOLT_CALLBACK_OTHER:
-        cb->rc = call_module(p, cb->fn, state, cb->type_name, cb->arg);
+        cb->rc = molt_callback_call(p, cb->fn, state, cb->type_name, cb->arg);
         break;
     case MOLT_CALLBACK_READY:
-        cb->rc = call_module(p, cb->fn, state, number(cb->fd), number(cb->events));
+        cb->rc = molt_callback_call(p, cb->fn, state, number(cb->fd), number(cb->events));
         break;
     case MOLT_CALLBACK_DATA:
-        cb->rc = call_module(p, cb->fn, state, cb->arg, NULL);
+        cb->rc = molt_callback_call(p, cb->fn, state, cb->arg, NULL);
         break;
     case MOLT_CALLBACK_TIMEOUT:
     case MOLT_CALLBACK_RUN:
     case MOLT_CALLBACK_CONTINUE:
     case MOLT_CALLBACK_CONFIG:
-        cb->rc = call_module(p, cb->fn, state, NULL, NULL);
+        cb->rc = molt_callback_call(p, cb->fn, state, NULL, NULL);
         break;
     case MOLT_CALLBACK_TERMINATE:
-        (void)call_module(p, cb->fn, state, number(p->end_reason), NULL);
+        (void)molt_callback_call(p, cb->fn, state, number(p->end_reason), NULL);
         cb->rc = 0;
         break;
     case MOLT_CALLBACK_NATIVE:
@@ -65,12 +56,12 @@ static void invoke(struct molt_process *p, struct molt_activation *act)
         break;
     case MOLT_CALLBACK_EXIT: {
         struct molt_exit exit = {.pid = cb->from.pid, .reason = cb->reason};
-        cb->rc = call_module(p, cb->fn, state, &exit, NULL);
+        cb->rc = molt_callback_call(p, cb->fn, state, &exit, NULL);
         break;
     }
     case MOLT_CALLBACK_DOWN: {
         struct molt_down down = {cb->from.ref, cb->from.pid, cb->reason};
-        cb->rc = call_module(p, cb->fn, state, &down, NULL);
+        cb->rc = molt_callback_call(p, cb->fn, state, &down, NULL);
         break;
     }
     }
@@ -109,15 +100,6 @@ void molt_callback_warn_of_locks(struct molt_process *p, const struct molt_activ
                      act->locks[(act->n_locks - 1) % MOLT_LOCKS_KEPT]);
 }
 
-/* The message and what it brought are freed, unless they were kept or sent. */
-static void drop_single(struct molt_worker *w, struct molt_process *p, struct molt_activation *act)
-{
-    struct molt_block *block = act->single;
-    act->single = NULL;
-    if (molt_block_owner(block) == &p->owner && molt_list_is_empty(&block->link))
-        molt_block_drop(w->rt->heap, &w->runner.cache, block);
-}
-
 static void drop_arrived(struct molt_worker *w, struct molt_activation *act)
 {
     molt_list_each (node, tmp, &act->arrived)
@@ -147,8 +129,7 @@ static void defer(struct molt_process *p, const struct molt_callback *cb)
         molt_process_complete(p->rt, cb->from.pid, cb->from.ref, MOLT_ENOMEM, NULL);
 }
 
-/* What the result of a finished callback means. */
-static enum molt_outcome conclude(struct molt_process *p, const struct molt_callback *cb)
+enum molt_outcome molt_callback_conclude(struct molt_process *p, const struct molt_callback *cb)
 {
     if (cb->is_call && cb->rc < 0)
         molt_process_complete(p->rt, cb->from.pid, cb->from.ref, cb->rc, NULL);
@@ -170,21 +151,9 @@ static enum molt_outcome conclude(struct molt_process *p, const struct molt_call
     return MOLT_TURN_DONE;
 }
 
-/* Run the callback that @p's activation describes, in @world, here. */
-enum molt_outcome molt_callback_run(struct molt_worker *w, struct molt_process *p,
-                                    struct molt_world *world, const struct molt_server_ref *ref)
+void molt_callback_tidy(struct molt_worker *w, struct molt_process *p, struct molt_activation *act)
 {
-    struct molt_activation *act = molt_callback_activation(p);
-    if (atomic_load_explicit(&p->world, memory_order_relaxed) != world) {
-        atomic_store_explicit(&p->world, world, memory_order_relaxed);
-        atomic_store_explicit(&p->version, ref ? ref->version : NULL, memory_order_relaxed);
-    }
-    molt_worker_count(&w->n_callbacks);
-    invoke(p, act);
-    enum molt_outcome outcome = conclude(p, &act->callback);
-    if (act->single)
-        drop_single(w, p, act);
-    else if (__builtin_expect(!molt_list_is_empty(&act->arrived), 0))
+    if (!molt_list_is_empty(&act->arrived))
         drop_arrived(w, act);
     if (act->callback.message) {
         molt_message_drop(w->rt->heap, &w->runner.cache, act->callback.message);
@@ -192,14 +161,22 @@ enum molt_outcome molt_callback_run(struct molt_worker *w, struct molt_process *
     }
     if (act->n_locks > 0)
         molt_callback_warn_of_locks(p, act);
-    if (__builtin_expect(act->is_holding_world, 0))
+    if (act->is_holding_world)
         leave_world(w, p, act);
-    if (__builtin_expect(act->requests != NULL, 0))
+    if (act->requests)
         molt_requests_close(p, act, &w->runner.cache);
-    act->callback.kind = MOLT_CALLBACK_NONE;
-    molt_worker_count(&p->n_callbacks);
-    if (__builtin_expect(molt_process_phase(p) == MOLT_PHASE_NEW, 0))
+    if (molt_process_phase(p) == MOLT_PHASE_NEW)
         molt_process_set_phase(p, MOLT_PHASE_ALIVE);
+}
+
+enum molt_outcome molt_callback_run(struct molt_worker *w, struct molt_process *p,
+                                    struct molt_world *world, const struct molt_server_ref *ref)
+{
+    struct molt_activation *act = molt_callback_activation(p);
+    molt_callback_begin(w, p, world, ref);
+    invoke(p, act);
+    enum molt_outcome outcome = molt_callback_conclude(p, &act->callback);
+    molt_callback_end(w, p, act);
     return outcome;
 }
 
@@ -213,6 +190,7 @@ void molt_callback_accept(struct molt_process *p, struct molt_block *root)
     } else {
         bytes = molt_message_unpack_single(root);
         act->single = root;
+        act->worker->runner.known = p->bounds ? NULL : root;
     }
     molt_owner_count(&p->owner, bytes);
 }

@@ -25,6 +25,12 @@ static inline struct molt_activation *molt_callback_activation(const struct molt
 enum molt_outcome molt_callback_run(struct molt_worker *w, struct molt_process *p,
                                     struct molt_world *world, const struct molt_server_ref *ref);
 
+/* What the result of a finished callback means. */
+enum molt_outcome molt_callback_conclude(struct molt_process *p, const struct molt_callback *cb);
+
+/* What seldom is to be done after a callback. */
+void molt_callback_tidy(struct molt_worker *w, struct molt_process *p, struct molt_activation *act);
+
 /* What came with @root, a packed message, is the process's until the callback
  * returns. */
 void molt_callback_accept(struct molt_process *p, struct molt_block *root);

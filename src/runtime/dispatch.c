@@ -176,59 +176,65 @@ static void refuse_message(struct molt_process *p, struct molt_block *m, int cod
         molt_process_complete(p->rt, from.pid, from.ref, code, NULL);
 }
 
-/* The handler for @m; NULL and a reason if there is none. */
+/* The handler for @m; NULL if there is none for its type. */
 static const struct molt_handler *find_handler(const struct molt_server_ref *ref,
-                                               const struct molt_block *m, bool is_call,
-                                               const char **ret_why)
+                                               const struct molt_block *m)
 {
-    uint32_t kind = is_call ? MOLT_HANDLER_CALL : MOLT_HANDLER_CAST;
-    *ret_why = NULL;
-    for (size_t i = 0; i < ref->n_handlers; i++) {
-        if (ref->handler_types[i] != m->type)
-            continue;
-        if (ref->desc->on[i].kind == kind)
+    for (size_t i = 0; i < ref->n_handlers; i++)
+        if (ref->handler_types[i] == m->type)
             return &ref->desc->on[i];
-        *ret_why =
-            is_call ? "its handler takes casts, not calls" : "its handler takes calls, not casts";
-        return NULL;
-    }
     return NULL;
+}
+
+/* Nobody takes @m as it is; but on_other may. False: it was refused. */
+__attribute__((noinline)) static bool prepare_other(struct molt_process *p, struct molt_block *m,
+                                                    const struct molt_server_ref *ref,
+                                                    bool has_handler)
+{
+    bool is_call = molt_message_kind(m) == MOLT_MESSAGE_CALL;
+    struct molt_callback *cb = &molt_callback_activation(p)->callback;
+    if (has_handler || !ref->desc->on_other) {
+        refuse_message(p, m, MOLT_ETYPE, ref,
+                       !has_handler ? "it has no handler for that"
+                       : is_call    ? "its handler takes casts, not calls"
+                                    : "its handler takes calls, not casts");
+        return false;
+    }
+    /* on_other can't answer, so a call gets its error at once. */
+    if (is_call) {
+        struct molt_from from = molt_message_from(m);
+        molt_process_complete(p->rt, from.pid, from.ref, MOLT_ETYPE, NULL);
+    }
+    cb->kind = MOLT_CALLBACK_OTHER;
+    cb->fn = ref->desc->on_other;
+    cb->type_name = m->type->name;
+    return true;
 }
 
 /* Fill in the callback for @m. False: nothing to run, @m was refused. */
 static bool prepare_message(struct molt_process *p, struct molt_block *m,
                             const struct molt_server_ref *ref)
 {
-    if (!ref) {
+    if (__builtin_expect(!ref, 0)) {
         refuse_message(p, m, MOLT_EUNDEF, ref, "its server is gone from the current world");
         return false;
     }
-    const char *why;
     bool is_call = molt_message_kind(m) == MOLT_MESSAGE_CALL;
-    const struct molt_handler *handler = find_handler(ref, m, is_call, &why);
+    const struct molt_handler *handler = find_handler(ref, m);
     struct molt_callback *cb = &molt_callback_activation(p)->callback;
     cb->arg = molt_block_payload(m);
     cb->type = m->type;
-    cb->is_call = is_call;
-    cb->is_answered = false;
-    if (is_call)
+    cb->is_call = cb->is_answered = false;
+    uint32_t kind = is_call ? MOLT_HANDLER_CALL : MOLT_HANDLER_CAST;
+    if (__builtin_expect(!handler || handler->kind != kind, 0))
+        return prepare_other(p, m, ref, handler != NULL);
+    cb->fn = handler->fn;
+    cb->kind = MOLT_CALLBACK_CAST;
+    if (is_call) {
+        cb->kind = MOLT_CALLBACK_CALL;
+        cb->is_call = true;
         cb->from = molt_message_from(m);
-    if (handler) {
-        cb->kind = is_call ? MOLT_CALLBACK_CALL : MOLT_CALLBACK_CAST;
-        cb->fn = handler->fn;
-        return true;
     }
-    if (why || !ref->desc->on_other) {
-        refuse_message(p, m, MOLT_ETYPE, ref, why ? why : "it has no handler for that");
-        return false;
-    }
-    /* on_other can't answer, so a call gets its error at once. */
-    if (is_call)
-        molt_process_complete(p->rt, cb->from.pid, cb->from.ref, MOLT_ETYPE, NULL);
-    cb->is_call = false;
-    cb->kind = MOLT_CALLBACK_OTHER;
-    cb->fn = ref->desc->on_other;
-    cb->type_name = m->type->name;
     return true;
 }
 
@@ -322,11 +328,19 @@ static enum molt_outcome run_native(struct molt_worker *w, struct molt_process *
     return molt_callback_run(w, p, world, NULL);
 }
 
+enum molt_outcome molt_dispatch_taken(struct molt_worker *w, struct molt_process *p,
+                                      struct molt_world *world, const struct molt_server_ref *ref,
+                                      struct molt_block *m)
+{
+    return molt_message_is_notice(m) ? run_notice(w, p, world, ref, m)
+                                     : run_message(w, p, world, ref, m);
+}
+
 enum molt_outcome molt_dispatch(struct molt_worker *w, struct molt_process *p, enum molt_task task)
 {
-    struct molt_block *m = NULL;
     if (task == MOLT_TASK_KILL)
         return MOLT_TURN_ENDED;
+    struct molt_block *m = NULL;
     if (task == MOLT_TASK_MESSAGE) {
         m = molt_process_take(p);
         molt_worker_count(&w->n_messages);
@@ -352,7 +366,6 @@ enum molt_outcome molt_dispatch(struct molt_worker *w, struct molt_process *p, e
     case MOLT_TASK_CONFIG:
         return run_plain(w, p, world, ref, MOLT_CALLBACK_CONFIG);
     default:
-        return molt_message_is_notice(m) ? run_notice(w, p, world, ref, m)
-                                         : run_message(w, p, world, ref, m);
+        return molt_dispatch_taken(w, p, world, ref, m);
     }
 }

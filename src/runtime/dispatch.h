@@ -14,6 +14,16 @@
 #include "runtime/activation.h"
 #include "runtime/task.h"
 
+struct molt_block;
+struct molt_server_ref;
+struct molt_world;
+
+/* Handle @m, which was taken from the own list before the boundary to @world. @ref
+ * is the server there. */
+enum molt_outcome molt_dispatch_taken(struct molt_worker *w, struct molt_process *p,
+                                      struct molt_world *world, const struct molt_server_ref *ref,
+                                      struct molt_block *m);
+
 /* Do @task, which was just picked. */
 enum molt_outcome molt_dispatch(struct molt_worker *w, struct molt_process *p, enum molt_task task);
 

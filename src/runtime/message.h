@@ -58,6 +58,8 @@ struct molt_exit_notice {
 #define MOLT_MESSAGE_SHIFT 48
 #define MOLT_MESSAGE_KIND_MASK (UINT64_C(0x0f) << MOLT_MESSAGE_SHIFT)
 #define MOLT_MESSAGE_HAS_MORE (UINT64_C(0x10) << MOLT_MESSAGE_SHIFT)
+/* All of it: the block's bytes are the rest. */
+#define MOLT_MESSAGE_BITS (UINT64_C(0xff) << MOLT_MESSAGE_SHIFT)
 
 /* Take @root and what its typed pointers reach from @owner, as a message of
  * kind CAST that belongs to nobody's list. @pinned (may be NULL) is a block that
@@ -78,9 +80,6 @@ static inline struct molt_block *molt_message_after(const struct molt_block *roo
 
 /* Say whom a packed message is for, before it is put into a mailbox. */
 void molt_message_address(struct molt_block *root, struct molt_owner *owner);
-
-/* The block's bytes without what belongs to a message. */
-#define MOLT_MESSAGE_BITS (UINT64_C(0xff) << MOLT_MESSAGE_SHIFT)
 
 static inline void molt_message_set_kind(struct molt_block *root, enum molt_message_kind kind)
 {
@@ -116,15 +115,18 @@ static inline uint32_t molt_message_generation(const struct molt_block *root)
     return (uint32_t)(root->envelope >> MOLT_REF_BITS);
 }
 
-/* All that a message without further blocks, just packed, has to say. */
+/* All that a message without further blocks, just packed, has to say; its owner
+ * is @owner from now on. */
 static inline void molt_message_stamp(struct molt_block *root, enum molt_message_kind kind,
-                                      struct molt_from from, uint32_t generation)
+                                      struct molt_from from, uint32_t generation,
+                                      struct molt_owner *owner)
 {
-    size_t word = atomic_load_explicit(&root->bytes, memory_order_relaxed);
+    size_t word = atomic_load_explicit(&root->bytes, memory_order_relaxed) & ~MOLT_MESSAGE_BITS;
     atomic_store_explicit(&root->bytes, word | (size_t)kind << MOLT_MESSAGE_SHIFT,
                           memory_order_relaxed);
     root->link.prev = (struct molt_list *)(uintptr_t)from.pid; /* NOLINT: a number */
     root->envelope = (from.ref & MOLT_REF_MASK) | (uint64_t)generation << MOLT_REF_BITS;
+    atomic_store_explicit(&root->owner, owner, memory_order_release);
 }
 
 static inline void molt_message_set_generation(struct molt_block *root, uint32_t generation)

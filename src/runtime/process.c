@@ -143,19 +143,6 @@ void molt_process_leave_quietly(struct molt_process *p)
 
 /* ---- mailbox ------------------------------------------------------------------- */
 
-static struct molt_block *first_of(uint64_t inbox)
-{
-    uint64_t pointer = inbox & MOLT_INBOX_POINTER_MASK;
-    return (struct molt_block *)(uintptr_t)pointer; /* NOLINT: tagged */
-}
-
-static uint64_t push_word(uint64_t inbox, const struct molt_block *root)
-{
-    uint64_t n = inbox >> MOLT_INBOX_COUNT_SHIFT;
-    n += n < MOLT_INBOX_COUNT_MAX;
-    return (uintptr_t)root | n << MOLT_INBOX_COUNT_SHIFT;
-}
-
 /* What is in @inbox counts once it has become the mailbox's word, and what was
  * taken over was counted before, see
  * take_counted(). */
@@ -166,41 +153,59 @@ static bool is_full(const struct molt_process *p, uint64_t inbox, unsigned limit
     return n + (inbox >> MOLT_INBOX_COUNT_SHIFT) >= limit;
 }
 
+/* The same as molt_process_push(), if no more than @limit wait then. */
+static int push_limited(struct molt_process *p, molt_pid pid, struct molt_block *root,
+                        unsigned limit, uint64_t *ret_old)
+{
+    uint64_t old = atomic_load_explicit(&p->inbox, memory_order_relaxed), new;
+    do {
+        if (old == MOLT_INBOX_CLOSED)
+            return MOLT_EDEAD;
+        if (is_full(p, old, limit)) {
+            int rc = molt_limit_refuse(p, pid);
+            if (rc < 0)
+                return rc;
+        }
+        new = molt_inbox_with(old, root);
+        /* Release: pairs with the exchange of molt_process_drain(). */
+    } while (!atomic_compare_exchange_weak_explicit(&p->inbox, &old, new, memory_order_release,
+                                                    memory_order_relaxed));
+    *ret_old = old;
+    return 0;
+}
+
+static void address(struct molt_process *p, molt_pid pid, struct molt_block *root,
+                    enum molt_message_kind kind, struct molt_from from)
+{
+    if (__builtin_expect(!molt_message_has_more(root), 1)) {
+        molt_message_stamp(root, kind, from, molt_pid_generation(pid), &p->owner);
+        return;
+    }
+    molt_message_set_kind(root, kind);
+    molt_message_set_from(root, from);
+    molt_message_set_generation(root, molt_pid_generation(pid));
+    molt_message_address(root, &p->owner);
+}
+
 static inline int put(struct molt_runtime *rt, molt_pid pid, struct molt_block *root,
                       enum molt_message_kind kind, struct molt_from from, bool has_to_fit)
 {
     struct molt_process *p = molt_process_find(rt, pid);
     if (!p)
         return MOLT_EDEAD;
-    if (__builtin_expect(molt_message_has_more(root), 0)) {
-        molt_message_set_kind(root, kind);
-        molt_message_set_from(root, from);
-        molt_message_set_generation(root, molt_pid_generation(pid));
-        molt_message_address(root, &p->owner);
-    } else {
-        molt_message_stamp(root, kind, from, molt_pid_generation(pid));
-        atomic_store_explicit(&root->owner, &p->owner, memory_order_release);
-    }
+    address(p, pid, root, kind, from);
     unsigned limit = 0;
+    uint64_t old;
     if (has_to_fit && __builtin_expect(molt_process_status(p) & MOLT_IS_LIMITED, 0))
         limit = molt_limit_mail(p, pid);
-    uint64_t old = atomic_load_explicit(&p->inbox, memory_order_relaxed);
-    do {
-        if (old == MOLT_INBOX_CLOSED)
-            return MOLT_EDEAD;
-        struct molt_block *next = first_of(old);
-        root->link.next = next ? &next->link : NULL;
-        if (__builtin_expect(limit > 0, 0) && is_full(p, old, limit)) {
-            int rc = molt_limit_refuse(p, pid);
-            if (rc < 0)
-                return rc;
-        }
-        /* Release: pairs with the exchange of molt_process_drain(). */
-    } while (!atomic_compare_exchange_weak_explicit(&p->inbox, &old, push_word(old, root),
-                                                    memory_order_release, memory_order_relaxed));
-    if (old == 0)
+    int rc = 0;
+    if (__builtin_expect(limit > 0, 0))
+        rc = push_limited(p, pid, root, limit, &old);
+    else if ((old = molt_process_push(p, root)) == MOLT_INBOX_CLOSED)
+        rc = MOLT_EDEAD;
+    if (rc == 0 && old == 0)
         molt_process_signal(p, MOLT_DO_MAIL);
-    return 0;
+    return rc;
 }
 
 int molt_process_post(struct molt_runtime *rt, molt_pid pid, struct molt_block *root,
@@ -226,45 +231,15 @@ static void turn_away(struct molt_runtime *rt, struct molt_block_cache *cache,
     molt_message_drop(rt->heap, cache, root);
 }
 
-/* In the order in which they came. */
-static struct molt_block *reverse(struct molt_block *block)
-{
-    struct molt_block *first = NULL;
-    while (block) {
-        struct molt_list *next = block->link.next;
-        block->link.next = first ? &first->link : NULL;
-        first = block;
-        block = next ? molt_container_of(next, struct molt_block, link) : NULL;
-    }
-    return first;
-}
-
-/* Take all. */
-static struct molt_block *take_inbox(struct molt_process *p, uint64_t leave)
-{
-    /* Acquire: pairs with the pushes. */
-    return reverse(first_of(atomic_exchange_explicit(&p->inbox, leave, memory_order_acquire)));
-}
-
 static void add_mail(struct molt_process *p, unsigned n)
 {
     unsigned now = atomic_load_explicit(&p->n_mail, memory_order_relaxed);
     atomic_store_explicit(&p->n_mail, now + n, memory_order_relaxed);
 }
 
-static void append(struct molt_process *p, struct molt_block *root)
-{
-    root->link.next = NULL;
-    if (p->mail)
-        p->mail_last->link.next = &root->link;
-    else
-        p->mail = root;
-    p->mail_last = root;
-}
-
 /* Take all, without a moment at which it isn't counted. Under the lock, because
  * for a moment it is counted twice. */
-static struct molt_block *take_counted(struct molt_process *p, unsigned *ret_counted)
+static struct molt_list *take_counted(struct molt_process *p, unsigned *ret_counted)
 {
     unsigned counted = 0;
     molt_spin_lock(&p->tie_lock);
@@ -278,7 +253,38 @@ static struct molt_block *take_counted(struct molt_process *p, unsigned *ret_cou
                                                     memory_order_relaxed));
     molt_spin_unlock(&p->tie_lock);
     *ret_counted = counted;
-    return reverse(first_of(inbox));
+    return molt_inbox_first(inbox);
+}
+
+/* Move the stack that begins at @node behind the own list, in the order in which
+ * they came. Returns how many these were. */
+static unsigned append_all(struct molt_process *p, struct molt_list *node,
+                           struct molt_block_cache *cache)
+{
+    uint32_t mine = molt_pid_generation(molt_process_pid(p));
+    struct molt_list *first = NULL;
+    struct molt_block *newest = NULL;
+    unsigned n = 0;
+    for (struct molt_list *next; node; node = next) {
+        struct molt_block *root = molt_container_of(node, struct molt_block, link);
+        next = node->next;
+        if (__builtin_expect(molt_message_generation(root) != mine, 0)) {
+            turn_away(p->rt, cache, root);
+            continue;
+        }
+        node->next = first;
+        first = node;
+        newest = newest ? newest : root;
+        n++;
+    }
+    if (!first)
+        return 0;
+    if (p->mail)
+        p->mail_last->link.next = first;
+    else
+        p->mail = molt_container_of(first, struct molt_block, link);
+    p->mail_last = newest;
+    return n;
 }
 
 unsigned molt_process_drain(struct molt_process *p, struct molt_block_cache *cache)
@@ -288,19 +294,12 @@ unsigned molt_process_drain(struct molt_process *p, struct molt_block_cache *cac
         return 0;
     /* Seq_cst, before the mail is taken: see the top of this file. */
     atomic_fetch_and(&p->status, ~MOLT_DO_MAIL);
-    struct molt_block *root =
-        status & MOLT_IS_LIMITED ? take_counted(p, &n_counted) : take_inbox(p, 0);
-    uint32_t mine = molt_pid_generation(molt_process_pid(p));
-    unsigned n = 0;
-    for (struct molt_block *next; root; root = next) {
-        next = molt_message_after(root);
-        if (__builtin_expect(molt_message_generation(root) != mine, 0)) {
-            turn_away(p->rt, cache, root);
-            continue;
-        }
-        append(p, root);
-        n++;
-    }
+    /* Acquire: pairs with the pushes. */
+    struct molt_list *newest =
+        status & MOLT_IS_LIMITED
+            ? take_counted(p, &n_counted)
+            : molt_inbox_first(atomic_exchange_explicit(&p->inbox, 0, memory_order_acquire));
+    unsigned n = append_all(p, newest, cache);
     add_mail(p, n - n_counted);
     /* By somebody else, for a callback that waits: it has to look itself, also if
      * all was moved earlier. */
@@ -349,14 +348,17 @@ void molt_process_untake(struct molt_process *p, struct molt_block *root)
 
 void molt_process_close_mail(struct molt_process *p, struct molt_block_cache *cache)
 {
-    struct molt_block *lists[] = {p->mail, take_inbox(p, MOLT_INBOX_CLOSED)};
+    /* Acquire: pairs with the pushes. */
+    (void)append_all(p,
+                     molt_inbox_first(atomic_exchange_explicit(&p->inbox, MOLT_INBOX_CLOSED,
+                                                               memory_order_acquire)),
+                     cache);
+    struct molt_block *root = p->mail;
     p->mail = p->mail_last = NULL;
     atomic_store_explicit(&p->n_mail, 0, memory_order_relaxed);
-    for (int i = 0; i < 2; i++) {
-        for (struct molt_block *root = lists[i], *next; root; root = next) {
-            next = molt_message_after(root);
-            turn_away(p->rt, cache, root);
-        }
+    for (struct molt_block *next; root; root = next) {
+        next = molt_message_after(root);
+        turn_away(p->rt, cache, root);
     }
 }
 

@@ -9,7 +9,7 @@
  *
  * Two words decide everything that several threads do to a process:
  *
- * `inbox`, a stack of messages with their number in the upper 16 bits. Senders
+ * `inbox`, a stack of messages (by their links) with their number in the upper 16 bits. Senders
  * push; whoever runs or claimed the process takes all of it at once and keeps
  * it, in order, in its own list. A process that ends leaves it closed.
  *
@@ -116,6 +116,22 @@ enum {
 #define MOLT_INBOX_POINTER_MASK ((UINT64_C(1) << MOLT_INBOX_COUNT_SHIFT) - 1)
 #define MOLT_INBOX_COUNT_MAX UINT64_C(0xffff)
 #define MOLT_INBOX_CLOSED UINT64_C(1) /* nobody is in the slot, or it ends */
+
+/* The link of the newest message; NULL: there is none. */
+static inline struct molt_list *molt_inbox_first(uint64_t inbox)
+{
+    uint64_t pointer = inbox & MOLT_INBOX_POINTER_MASK;
+    return (struct molt_list *)(uintptr_t)pointer; /* NOLINT: tagged */
+}
+
+/* The word with @root on top, which is linked to what is below. */
+static inline uint64_t molt_inbox_with(uint64_t inbox, struct molt_block *root)
+{
+    uint64_t n = inbox >> MOLT_INBOX_COUNT_SHIFT;
+    n += n < MOLT_INBOX_COUNT_MAX;
+    root->link.next = molt_inbox_first(inbox);
+    return (uintptr_t)&root->link | n << MOLT_INBOX_COUNT_SHIFT;
+}
 
 struct molt_deferred; /* calls that were neither answered nor failed yet */
 
@@ -357,6 +373,21 @@ bool molt_process_is_asked(const struct molt_process *p, uint64_t how, int *ret_
 
 /* "process 12 'counter'". Takes the names' lock. */
 void molt_process_label(struct molt_process *p, char *buf, size_t size);
+
+/* Put @root, which says where it goes, on the stack of @p. What was there before;
+ * MOLT_INBOX_CLOSED: it was not put there. Who finds 0 adds MOLT_DO_MAIL. */
+static inline uint64_t molt_process_push(struct molt_process *p, struct molt_block *root)
+{
+    uint64_t old = atomic_load_explicit(&p->inbox, memory_order_relaxed), new;
+    do {
+        if (__builtin_expect(old == MOLT_INBOX_CLOSED, 0))
+            return old;
+        new = molt_inbox_with(old, root);
+        /* Release: pairs with the exchange of molt_process_drain(). */
+    } while (!atomic_compare_exchange_weak_explicit(&p->inbox, &old, new, memory_order_release,
+                                                    memory_order_relaxed));
+    return old;
+}
 
 /* Messages that wait: an estimate while others send. */
 size_t molt_process_mailbox(const struct molt_process *p);

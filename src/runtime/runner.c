@@ -4,8 +4,10 @@
 
 #include "runtime/message.h"
 #include "runtime/rt.h"
+#include "runtime/runner_quick.h"
 
-static __thread struct molt_runner *here;
+/* Initial-exec: no call to find it, also in a shared library. */
+static __thread struct molt_runner *here __attribute__((tls_model("initial-exec")));
 
 struct molt_runner *molt_runner_here(void)
 {
@@ -84,7 +86,7 @@ static const struct molt_block *pinned_block(const struct molt_runner *runner)
                                  : p->state_block;
 }
 
-int molt_runner_take(struct molt_runner *runner, void *payload, struct molt_block **ret_root)
+static int take_any(struct molt_runner *runner, void *payload, struct molt_block **ret_root)
 {
     if (!payload)
         return MOLT_EINVAL;
@@ -108,6 +110,17 @@ int molt_runner_take(struct molt_runner *runner, void *payload, struct molt_bloc
     /* Seq_cst: pairs with turn() of scan.c, through a grace period. */
     if (__builtin_expect(atomic_load(&runner->rt->scan.is_on), 0))
         molt_scan_message(&runner->rt->scan, block);
+    *ret_root = block;
+    return 0;
+}
+
+int molt_runner_take(struct molt_runner *runner, void *payload, struct molt_block **ret_root)
+{
+    struct molt_block *block = molt_runner_take_quick(runner, payload);
+    if (__builtin_expect(!block, 0))
+        return take_any(runner, payload, ret_root);
+    block->link.prev = block->link.next = NULL;
+    block->envelope = 0;
     *ret_root = block;
     return 0;
 }

@@ -29,9 +29,17 @@ struct molt_runner {
     struct molt_block_cache cache;
     struct molt_slot_cache slots;
     struct molt_shared_owner outside; /* of blocks made outside of a process */
-    int budget;                       /* of the turn that runs */
-    bool is_converting;               /* a change function runs */
-    bool is_failed;                   /* in it, a thunk stub was met */
+    /* For the usual case, in which nothing has to be asked: the process that runs
+     * may make and send blocks as it likes, and one that is likely to be used next
+     * is known to be a block, and no state. NULL elsewhere. */
+    struct molt_owner *quick_owner;
+    struct molt_block *known;
+    /* The slot that was sent to last, and by which pid. */
+    molt_pid target_pid;
+    struct molt_process *target;
+    int budget;         /* of the turn that runs */
+    bool is_converting; /* a change function runs */
+    bool is_failed;     /* in it, a thunk stub was met */
 };
 
 /* Joins the heap with its cache; @participant is joined already. */
@@ -44,6 +52,26 @@ void molt_runner_fini(struct molt_runner *runner);
 struct molt_runner *molt_runner_here(void);
 /* Returns the one before. */
 struct molt_runner *molt_runner_set(struct molt_runner *runner);
+
+/* @p runs here from now on; NULL: nobody. */
+static inline void molt_runner_enter(struct molt_runner *runner, struct molt_process *p)
+{
+    runner->process = p;
+    runner->quick_owner = p && !p->bounds ? &p->owner : NULL;
+    runner->known = NULL;
+}
+
+/* The block of @payload, if it is the one that is known, and still the process's;
+ * else NULL, which doesn't say that it isn't. */
+static inline struct molt_block *molt_runner_known(const struct molt_runner *runner,
+                                                   const void *payload)
+{
+    struct molt_block *known = runner->known;
+    if (!known || payload != molt_block_payload(known) ||
+        molt_block_owner(known) != runner->quick_owner)
+        return NULL;
+    return known;
+}
 
 /* Who owns what this thread makes now. */
 struct molt_owner *molt_runner_owner(struct molt_runner *runner);

@@ -10,6 +10,7 @@
 #include "runtime/callback.h"
 #include "runtime/contained.h"
 #include "runtime/dispatch.h"
+#include "runtime/mail.h"
 #include "runtime/rt.h"
 #include "runtime/task.h"
 #include "runtime/worker.h"
@@ -71,6 +72,8 @@ static void turn(void *arg)
         if (task == MOLT_TASK_NONE)
             break;
         outcome = molt_dispatch(w, p, task);
+        if (outcome == MOLT_TURN_DONE && p->mail)
+            outcome = molt_mail_run(w, p, tick);
     }
     act->outcome = outcome == MOLT_TURN_ENDED ? MOLT_TURN_ENDED : MOLT_TURN_DONE;
 }
@@ -120,11 +123,11 @@ static void restart(struct molt_worker *w, struct molt_process *p)
 static void enter(struct molt_worker *w, struct molt_process *p)
 {
     struct molt_fiber *fiber = p->fiber;
-    w->runner.process = p;
+    molt_runner_enter(&w->runner, p);
     atomic_store_explicit(&w->flow, &fiber->flow, memory_order_relaxed);
     molt_context_enter(&w->context, &fiber->context);
     atomic_store_explicit(&w->flow, NULL, memory_order_relaxed);
-    w->runner.process = NULL;
+    molt_runner_enter(&w->runner, NULL);
     if (__builtin_expect(w->fault.has_fault, 0)) {
         molt_crash_report_contained(w, p);
         fail(p, MOLT_ECRASH);

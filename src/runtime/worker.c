@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: The molt authors */
 #include "runtime/worker.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -354,6 +355,7 @@ static void *thread_main(void *arg)
     struct molt_worker *w = arg;
     void *alt_stack = molt_port_alt_stack_open();
     molt_runner_set(&w->runner);
+    w->errno_at = &errno;
     molt_context_init_thread(&w->context);
     pin_to_core(w);
     init_signals(w);

@@ -62,6 +62,7 @@ struct molt_worker {
     unsigned preempted_tick; /* when one of the latter ran last */
 
     struct molt_runner runner;
+    int *errno_at; /* the thread's errno */
     struct molt_participant participant;
     struct molt_context context; /* the thread's own flow */
     struct molt_fiber_pool fibers;
