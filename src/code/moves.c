@@ -36,6 +36,7 @@ int molt_moves_encode(const struct molt_moves *moves, struct molt_buf *out)
         molt_buf_u32(out, moves->moves[i].new_at);
         molt_buf_u32(out, moves->moves[i].len);
         molt_buf_u8(out, moves->moves[i].is_function != 0);
+        molt_buf_u8(out, moves->moves[i].is_text != 0);
     }
     molt_buf_u32(out, (uint32_t)moves->n_gone);
     for (size_t i = 0; i < moves->n_gone; i++) {
@@ -74,7 +75,7 @@ static bool is_behind(uint64_t at, uint64_t len, uint64_t *end)
 
 static void get_moves(struct molt_reader *r, struct molt_moves *moves)
 {
-    size_t n = molt_reader_count(r, 4 + 4 + 4 + 1);
+    size_t n = molt_reader_count(r, 4 + 4 + 4 + 1 + 1);
     uint64_t end = 0;
     moves->moves = get_array(r, n, sizeof(*moves->moves));
     moves->n_moves = moves->moves ? n : 0;
@@ -84,6 +85,7 @@ static void get_moves(struct molt_reader *r, struct molt_moves *moves)
         move->new_at = molt_reader_u32(r);
         move->len = molt_reader_u32(r);
         move->is_function = molt_reader_u8(r) != 0;
+        move->is_text = molt_reader_u8(r) != 0;
         if (!is_behind(move->old_at, move->len, &end) ||
             (uint64_t)move->new_at + move->len > UINT32_MAX)
             r->is_failed = true;
@@ -163,8 +165,8 @@ static const char *gone_at(const struct molt_moves *moves, uint32_t at)
     return at == gone->old_at || at - gone->old_at < gone->len ? gone->name : NULL;
 }
 
-int molt_moves_find(const struct molt_moves *moves, uint32_t old_at, uint32_t *ret_new_at,
-                    const char **ret_gone)
+int molt_moves_find(const struct molt_moves *moves, uint32_t old_at, uint64_t type,
+                    uint32_t *ret_new_at, const char **ret_gone)
 {
     const struct molt_move *move = last_before(moves, old_at);
     const char *gone = gone_at(moves, old_at);
@@ -172,7 +174,8 @@ int molt_moves_find(const struct molt_moves *moves, uint32_t old_at, uint32_t *r
     bool is_in = move && (inside == 0 || (!move->is_function && inside < move->len));
     /* One past the end of a variable, if nothing begins there. */
     bool is_end = move && !move->is_function && inside == move->len && !gone;
-    if (is_in || is_end) {
+    bool is_of_type = move && (!move->is_text || type == MOLT_RECIPE_TYPE_TEXT);
+    if ((is_in || is_end) && is_of_type) {
         *ret_new_at = move->new_at + inside;
         return 0;
     }

@@ -20,7 +20,7 @@ uint64_t molt_recipe_type_id(const char *key)
     uint64_t h = UINT64_C(14695981039346656037);
     for (; *key; key++)
         h = (h ^ (uint8_t)*key) * UINT64_C(1099511628211);
-    return h ? h : 1;
+    return h > MOLT_RECIPE_TYPE_TEXT ? h : h + 2;
 }
 
 static void free_strings(char **strings, size_t n)

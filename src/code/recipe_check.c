@@ -98,10 +98,11 @@ static bool is_inside(uint64_t at, uint64_t count, uint64_t unit, uint64_t size)
 /* Whether @value can be stored as @step's new integers. */
 static bool can_hold(const struct molt_step *step, int64_t value)
 {
-    if (step->new_bytes == 8)
+    bool in_bits = step->flags & MOLT_STEP_IN_BITS;
+    if (step->new_bytes == (in_bits ? 64 : 8))
         return true;
     bool is_signed = step->flags & MOLT_STEP_NEW_SIGNED;
-    unsigned bits = 8u * step->new_bytes - is_signed;
+    unsigned bits = (in_bits ? 1u : 8u) * step->new_bytes - is_signed;
     int64_t max = (int64_t)((UINT64_C(1) << bits) - 1);
     return value <= max && value >= (is_signed ? -max - 1 : 0);
 }
@@ -120,16 +121,25 @@ static int check_maps(struct check *check, const struct molt_step *step)
     return 0;
 }
 
+static bool is_bit_width(unsigned bits)
+{
+    return bits >= 1 && bits <= 64;
+}
+
+/* BITS, and what else is a bitfield; FITS and UNION have no new value. */
 static int check_bits(struct check *check, const struct molt_step *step, const struct frame *in)
 {
-    if (step->old_bytes < 1 || step->old_bytes > 64 || step->new_bytes < 1 || step->new_bytes > 64)
+    bool is_written = step->kind == MOLT_STEP_BITS || step->kind == MOLT_STEP_ENUM;
+    if (!is_bit_width(step->old_bytes) || (is_written && !is_bit_width(step->new_bytes)))
         return refuse(check, step, "no width of a bitfield");
-    if (step->count != 1)
+    if (step->kind != MOLT_STEP_UNION && step->count != 1)
         return refuse(check, step, "more than one bitfield");
+    if (step->kind == MOLT_STEP_FITS && step->limit < 0)
+        return refuse(check, step, "no limit");
     if ((uint64_t)step->old_at + step->old_bytes > 8 * in->old_size ||
-        (uint64_t)step->new_at + step->new_bytes > 8 * in->new_size)
+        (is_written && (uint64_t)step->new_at + step->new_bytes > 8 * in->new_size))
         return refuse(check, step, "it lies outside its struct");
-    return 0;
+    return step->kind == MOLT_STEP_ENUM ? check_maps(check, step) : 0;
 }
 
 static int check_widths(struct check *check, const struct molt_step *step)
@@ -227,11 +237,15 @@ static int check_union(struct check *check, const struct molt_step *step, const 
 {
     struct frame inner = {in->old_size, in->new_size, in->budget, in->depth + 1};
     uint64_t most = 0;
-    if (!is_int_width(step->old_bytes, 8))
-        return refuse(check, step, "no width of a tag");
-    if (!is_inside(step->old_at, 1, step->old_bytes, in->old_size))
-        return refuse(check, step, "its tag lies outside its struct");
-    int rc = adopt_children(check, step);
+    int rc = 0;
+    if (step->flags & MOLT_STEP_IN_BITS)
+        rc = check_bits(check, step, in);
+    else if (!is_int_width(step->old_bytes, 8))
+        rc = refuse(check, step, "no width of a tag");
+    else if (!is_inside(step->old_at, 1, step->old_bytes, in->old_size))
+        rc = refuse(check, step, "its tag lies outside its struct");
+    if (rc == 0)
+        rc = adopt_children(check, step);
     for (uint32_t i = 0; i < step->n_steps && rc == 0; i++) {
         const struct molt_step *one = &check->recipe->steps[step->first + i];
         uint64_t cost = 0;
@@ -248,12 +262,28 @@ static int check_union(struct check *check, const struct molt_step *step, const 
     return rc;
 }
 
+/* The flags that mean something for @step; signs do no harm elsewhere. */
+static unsigned flags_of(const struct molt_step *step)
+{
+    unsigned signs = MOLT_STEP_OLD_SIGNED | MOLT_STEP_NEW_SIGNED;
+    switch (step->kind) {
+    case MOLT_STEP_ENUM:
+    case MOLT_STEP_FITS:
+    case MOLT_STEP_UNION:
+        return signs | MOLT_STEP_IN_BITS;
+    case MOLT_STEP_POINTER:
+        return signs | MOLT_STEP_MUST_OWN;
+    default:
+        return signs;
+    }
+}
+
 static int check_step(struct check *check, const struct molt_step *step, const struct frame *in,
                       uint64_t *work)
 {
     ++*work;
-    if (step->flags & ~(MOLT_STEP_OLD_SIGNED | MOLT_STEP_NEW_SIGNED))
-        return refuse(check, step, "unknown flags");
+    if (step->flags & ~flags_of(step))
+        return refuse(check, step, "flags that its kind doesn't have");
     switch (step->kind) {
     case MOLT_STEP_BITS:
         return check_bits(check, step, in);
@@ -268,6 +298,8 @@ static int check_step(struct check *check, const struct molt_step *step, const s
     default:
         if (step->kind >= MOLT_STEP_KINDS)
             return refuse(check, step, "of unknown kind");
+        if (step->flags & MOLT_STEP_IN_BITS)
+            return check_bits(check, step, in);
         return check_leaf(check, step, in, work);
     }
 }

@@ -128,8 +128,11 @@ static void meet(struct search *s, const struct molt_step *step, uint64_t at, ui
         break;
     case MOLT_STEP_INT:
     case MOLT_STEP_FLOAT:
-    case MOLT_STEP_ENUM:
         break;
+    case MOLT_STEP_ENUM:
+        if (!(step->flags & MOLT_STEP_IN_BITS))
+            break;
+        __attribute__((fallthrough));
     case MOLT_STEP_BITS:
         s->is_bitfield |=
             8 * at >= step->old_at && 8 * at < (uint64_t)step->old_at + step->old_bytes;
@@ -211,6 +214,8 @@ static bool is_headless(const struct search *s)
 int molt_recipe_forward(const struct molt_recipe *recipe, size_t old_bytes, size_t old_at,
                         uint64_t type, size_t *ret_new_at, char *why, size_t why_size)
 {
+    if (type == MOLT_RECIPE_TYPE_TEXT)
+        type = 0;
     struct search s = {.recipe = recipe, .type = type};
     bool is_whole = type && type == type_of(recipe) && recipe->from_size && recipe->to_size;
     if (is_whole && old_at % recipe->from_size == 0 && !molt_recipe_flex(recipe)) {

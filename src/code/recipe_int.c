@@ -196,14 +196,15 @@ int molt_recipe_ints(struct molt_recipe_run *run, const struct molt_step *step,
     return stop_at(run, step, value, 8u * step->new_bytes);
 }
 
-/* Most enums count up from their first value. */
-static const struct molt_recipe_map *map_of(const struct molt_recipe_map *maps, size_t n,
-                                            int64_t value)
+/* Most enums count up from their first value. NULL: the run is stopped. */
+static const struct molt_recipe_map *find_map(struct molt_recipe_run *run,
+                                              const struct molt_step *step, int64_t value)
 {
-    uint64_t guess = n ? (uint64_t)value - (uint64_t)maps[0].old : 0;
-    if (guess < n && maps[guess].old == value)
+    const struct molt_recipe_map *maps = run->recipe->maps + step->first;
+    size_t lo = 0, hi = step->n_steps;
+    uint64_t guess = hi ? (uint64_t)value - (uint64_t)maps[0].old : 0;
+    if (guess < hi && maps[guess].old == value)
         return &maps[guess];
-    size_t lo = 0, hi = n;
     while (lo < hi) {
         size_t mid = lo + (hi - lo) / 2;
         if (maps[mid].old == value)
@@ -213,37 +214,21 @@ static const struct molt_recipe_map *map_of(const struct molt_recipe_map *maps, 
         else
             hi = mid;
     }
+    molt_recipe_stop(run, step, "%lld is no value that has a name in both versions",
+                     (long long)value);
     return NULL;
 }
 
 int molt_recipe_enums(struct molt_recipe_run *run, const struct molt_step *step,
                       const struct molt_strip *s)
 {
-    const struct molt_recipe_map *maps = run->recipe->maps + step->first;
     for (size_t i = 0; i < s->n; i++) {
         int64_t value = molt_recipe_load(s->old + i * s->old_stride, step->old_bytes,
                                          step->flags & MOLT_STEP_OLD_SIGNED);
-        const struct molt_recipe_map *map = map_of(maps, step->n_steps, value);
+        const struct molt_recipe_map *map = find_map(run, step, value);
         if (!map)
-            return molt_recipe_stop(run, step, "%lld is no value that has a name in both versions",
-                                    (long long)value);
+            return MOLT_ECHANGE;
         memcpy(s->new + i * s->new_stride, &map->new, step->new_bytes);
-    }
-    return 0;
-}
-
-int molt_recipe_fits(struct molt_recipe_run *run, const struct molt_step *step,
-                     const struct molt_strip *s)
-{
-    for (size_t i = 0; i < s->n; i++) {
-        struct wide w = load_wide(s->old + i * s->old_stride, step->old_bytes,
-                                  step->flags & MOLT_STEP_OLD_SIGNED);
-        if (w.is_negative)
-            return molt_recipe_stop(run, step, "%lld isn't in 0 to %lld", (long long)w.lo,
-                                    (long long)step->limit);
-        if (w.hi || w.lo > (uint64_t)step->limit)
-            return molt_recipe_stop(run, step, "%llu isn't in 0 to %lld", (unsigned long long)w.lo,
-                                    (long long)step->limit);
     }
     return 0;
 }
@@ -289,6 +274,60 @@ int molt_recipe_bits(struct molt_recipe_run *run, const struct molt_step *step,
         if ((uint64_t)v + range.bias > range.span)
             return stop_at(run, step, v, step->new_bytes);
         store_bits(s->new + i * s->new_stride, step->new_at, step->new_bytes, (uint64_t)v);
+    }
+    return 0;
+}
+
+static int64_t load_field(const uint8_t *element, uint64_t at, unsigned bits, bool is_signed)
+{
+    uint64_t raw = load_bits(element, at, bits);
+    return is_signed ? (int64_t)(raw << (64 - bits)) >> (64 - bits) : (int64_t)raw;
+}
+
+int molt_recipe_enum_bits(struct molt_recipe_run *run, const struct molt_step *step,
+                          const struct molt_strip *s)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        int64_t value = load_field(s->old + i * s->old_stride, step->old_at, step->old_bytes,
+                                   step->flags & MOLT_STEP_OLD_SIGNED);
+        const struct molt_recipe_map *map = find_map(run, step, value);
+        if (!map)
+            return MOLT_ECHANGE;
+        store_bits(s->new + i * s->new_stride, step->new_at, step->new_bytes, (uint64_t)map->new);
+    }
+    return 0;
+}
+
+/* ---- integers that decide ------------------------------------------------------------ */
+
+int64_t molt_recipe_tag(const struct molt_step *step, const uint8_t *element)
+{
+    bool is_signed = step->flags & MOLT_STEP_OLD_SIGNED;
+    if (step->flags & MOLT_STEP_IN_BITS)
+        return load_field(element, step->old_at, step->old_bytes, is_signed);
+    return molt_recipe_load(element + step->old_at, step->old_bytes, is_signed);
+}
+
+static struct wide load_length(const struct molt_step *step, const uint8_t *element)
+{
+    bool is_signed = step->flags & MOLT_STEP_OLD_SIGNED;
+    if (!(step->flags & MOLT_STEP_IN_BITS))
+        return load_wide(element + step->old_at, step->old_bytes, is_signed);
+    int64_t v = load_field(element, step->old_at, step->old_bytes, is_signed);
+    return (struct wide){.lo = (uint64_t)v, .is_negative = is_signed && v < 0};
+}
+
+int molt_recipe_fits(struct molt_recipe_run *run, const struct molt_step *step,
+                     const struct molt_strip *s)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        struct wide w = load_length(step, s->old + i * s->old_stride);
+        if (w.is_negative)
+            return molt_recipe_stop(run, step, "%lld isn't in 0 to %lld", (long long)w.lo,
+                                    (long long)step->limit);
+        if (w.hi || w.lo > (uint64_t)step->limit)
+            return molt_recipe_stop(run, step, "%llu isn't in 0 to %lld", (unsigned long long)w.lo,
+                                    (long long)step->limit);
     }
     return 0;
 }

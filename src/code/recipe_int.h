@@ -15,9 +15,11 @@ int molt_recipe_ints(struct molt_recipe_run *run, const struct molt_step *step,
                      const struct molt_strip *s);
 int molt_recipe_enums(struct molt_recipe_run *run, const struct molt_step *step,
                       const struct molt_strip *s);
+/* The strip's addresses are those of the elements. */
 int molt_recipe_fits(struct molt_recipe_run *run, const struct molt_step *step,
                      const struct molt_strip *s);
-/* The strip's addresses are those of the elements. */
+int molt_recipe_enum_bits(struct molt_recipe_run *run, const struct molt_step *step,
+                          const struct molt_strip *s);
 int molt_recipe_bits(struct molt_recipe_run *run, const struct molt_step *step,
                      const struct molt_strip *s);
 

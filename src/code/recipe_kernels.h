@@ -33,6 +33,9 @@ int molt_recipe_stop(struct molt_recipe_run *run, const struct molt_step *step, 
 /* The integer of 1, 2, 4 or 8 bytes at @at; 8 unsigned ones keep their bits. */
 int64_t molt_recipe_load(const uint8_t *at, unsigned bytes, bool is_signed);
 
+/* The tag of a UNION in @element. */
+int64_t molt_recipe_tag(const struct molt_step *step, const uint8_t *element);
+
 /* @step, which has no children, for each element of @strip. */
 int molt_recipe_leaf(struct molt_recipe_run *run, const struct molt_step *step,
                      const struct molt_strip *strip);

@@ -102,12 +102,18 @@ static int pointers(struct molt_recipe_run *run, const struct molt_step *step,
     const struct molt_rewire *rewire = run->rewire;
     if (!rewire)
         return copy(s, sizeof(void *));
+    bool must_own = (step->flags & MOLT_STEP_MUST_OWN) && rewire->owns;
     for (size_t i = 0; i < s->n; i++) {
         uintptr_t word;
         uint64_t now;
         memcpy(&word, s->old + i * s->old_stride, sizeof(word));
         if (!word)
             continue;
+        if (must_own && !rewire->owns(rewire->user, word))
+            return molt_recipe_stop(run, step,
+                                    "what it points to has another layout now, and %#llx is "
+                                    "neither a block nor in a module",
+                                    (unsigned long long)word);
         int rc = rewire->pointer(rewire->user, word, step->type, &now, run->fault->why,
                                  sizeof(run->fault->why));
         if (rc < 0) {
@@ -233,8 +239,19 @@ int molt_recipe_leaf(struct molt_recipe_run *run, const struct molt_step *step,
                      const struct molt_strip *strip)
 {
     struct molt_strip s = *strip;
-    if (step->kind == MOLT_STEP_BITS)
-        return molt_recipe_bits(run, step, &s); /* its offsets are in bits */
+    /* Those whose offsets may count bits add them themselves. */
+    switch (step->kind) {
+    case MOLT_STEP_BITS:
+        return molt_recipe_bits(run, step, &s);
+    case MOLT_STEP_FITS:
+        return molt_recipe_fits(run, step, &s);
+    case MOLT_STEP_ENUM:
+        if (step->flags & MOLT_STEP_IN_BITS)
+            return molt_recipe_enum_bits(run, step, &s);
+        break;
+    default:
+        break;
+    }
     s.old += step->old_at;
     s.new += step->new_at;
     switch (step->kind) {
@@ -246,8 +263,6 @@ int molt_recipe_leaf(struct molt_recipe_run *run, const struct molt_step *step,
         return string(run, step, &s);
     case MOLT_STEP_ZERO:
         return zero(run, step, &s);
-    case MOLT_STEP_FITS:
-        return molt_recipe_fits(run, step, &s);
     case MOLT_STEP_POINTER:
         return spread(run, step, pointers, &s, sizeof(void *), sizeof(void *));
     case MOLT_STEP_WORD:

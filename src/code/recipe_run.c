@@ -82,8 +82,7 @@ static int run_union(struct molt_recipe_run *run, const struct molt_step *step,
     struct molt_strip one = *strip;
     one.n = 1;
     for (size_t i = 0; i < strip->n; i++) {
-        int64_t tag = molt_recipe_load(one.old + step->old_at, step->old_bytes,
-                                       step->flags & MOLT_STEP_OLD_SIGNED);
+        int64_t tag = molt_recipe_tag(step, one.old);
         const struct molt_step *found = case_of(run->recipe, step, tag);
         if (!found)
             return molt_recipe_stop(run, step, "no MOLT_CASE for %lld", (long long)tag);

@@ -160,6 +160,31 @@ static void a_step_outside_its_element_is_refused(void **state)
     assert_refused(r, OUTSIDE);
 }
 
+static void a_bitfield_outside_its_element_is_refused(void **state)
+{
+    (void)state;
+    struct molt_step fits = {.kind = MOLT_STEP_FITS, .flags = MOLT_STEP_IN_BITS, .count = 1};
+    fits.old_bytes = 4;
+    fits.old_at = 61;
+    assert_refused(MAKE(8, 8, fits), OUTSIDE);
+    struct molt_step tag = {.kind = MOLT_STEP_UNION, .flags = MOLT_STEP_IN_BITS, .old_bytes = 65};
+    assert_refused(MAKE(16, 8, tag), "no width");
+    tag.old_bytes = 64;
+    assert_refused(MAKE(7, 8, tag), OUTSIDE);
+    struct molt_step phase = {.kind = MOLT_STEP_ENUM, .flags = MOLT_STEP_IN_BITS, .count = 1};
+    phase.old_bytes = 3;
+    phase.new_bytes = 3;
+    phase.new_at = 6;
+    assert_refused(MAKE(1, 1, phase), OUTSIDE);
+    phase.new_at = 0;
+    phase.n_steps = 1;
+    struct molt_recipe *r = MAKE(1, 1, phase);
+    maker_maps(r, &(struct molt_recipe_map){1, 8}, 1);
+    assert_refused(r, "a new value doesn't fit");
+    phase.count = 2;
+    assert_refused(MAKE(1, 1, phase), "more than one bitfield");
+}
+
 static void a_default_or_enum_outside_the_recipe_is_refused(void **state)
 {
     (void)state;
@@ -195,7 +220,7 @@ static void widths_that_there_are_not_are_refused(void **state)
                    "no width");
     assert_refused(MAKE(64, 64, {.kind = MOLT_STEP_UNION, .old_bytes = 16}), "no width");
     assert_refused(MAKE(64, 64, {.kind = MOLT_STEP_KINDS}), "of unknown kind");
-    assert_refused(MAKE(64, 64, {.kind = MOLT_STEP_COPY, .flags = 4}), "unknown flags");
+    assert_refused(MAKE(64, 64, {.kind = MOLT_STEP_COPY, .flags = 4}), "flags that its kind");
 }
 
 static void children_have_one_parent_before_them(void **state)
@@ -304,15 +329,16 @@ static void a_partial_recipe_needs_the_authors_function(void **state)
 static struct molt_moves *some_moves(void)
 {
     static const struct molt_move list[] = {
-        {0x100, 0x900, 0x40, true},
-        {0x200, 0xa00, 0x10, false},
-        {0x210, 0xb00, 0x10, false},
+        {0x100, 0x900, 0x40, true, false},
+        {0x200, 0xa00, 0x10, false, false},
+        {0x210, 0xb00, 0x10, false, false},
+        {0x300, 0xc00, 0x08, false, true},
     };
     struct molt_moves *m = calloc(1, sizeof(*m));
     m->module = strdup("a");
     memset(m->from_digest, 1, 32);
     memset(m->to_digest, 2, 32);
-    m->n_moves = 3;
+    m->n_moves = 4;
     m->moves = maker_copy(list, sizeof list);
     m->n_gone = 2;
     m->gone = calloc(2, sizeof(*m->gone));
@@ -324,7 +350,7 @@ static struct molt_moves *some_moves(void)
 static void assert_found(const struct molt_moves *m, uint32_t at, uint32_t want)
 {
     uint32_t now = 0;
-    assert_int_equal(molt_moves_find(m, at, &now, NULL), 0);
+    assert_int_equal(molt_moves_find(m, at, 0, &now, NULL), 0);
     assert_int_equal(now, want);
 }
 
@@ -332,7 +358,7 @@ static void assert_lost(const struct molt_moves *m, uint32_t at, const char *wan
 {
     uint32_t now = 7;
     const char *gone = "?";
-    assert_int_equal(molt_moves_find(m, at, &now, &gone), MOLT_ENOENT);
+    assert_int_equal(molt_moves_find(m, at, 0, &now, &gone), MOLT_ENOENT);
     assert_int_equal(now, 7);
     if (want)
         assert_string_equal(gone, want);
@@ -354,6 +380,10 @@ static void functions_and_variables_are_found_where_they_went(void **state)
     assert_lost(m, 0x160, NULL);
     assert_lost(m, 0, NULL);
     assert_lost(m, UINT32_MAX, NULL);
+    assert_lost(m, 0x302, NULL);
+    uint32_t now = 0;
+    assert_int_equal(molt_moves_find(m, 0x302, MOLT_RECIPE_TYPE_TEXT, &now, NULL), 0);
+    assert_int_equal(now, 0xc02);
     m->n_gone = 1;
     assert_found(m, 0x220, 0xb10); /* one past the end */
     m->n_gone = 2;
@@ -424,6 +454,7 @@ int main(void)
         cmocka_unit_test(a_recipe_cut_short_or_too_long_is_refused),
         cmocka_unit_test(a_type_id_depends_on_the_whole_key),
         cmocka_unit_test(a_step_outside_its_element_is_refused),
+        cmocka_unit_test(a_bitfield_outside_its_element_is_refused),
         cmocka_unit_test(a_default_or_enum_outside_the_recipe_is_refused),
         cmocka_unit_test(widths_that_there_are_not_are_refused),
         cmocka_unit_test(children_have_one_parent_before_them),

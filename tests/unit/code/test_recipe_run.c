@@ -494,7 +494,7 @@ static void pointers_are_rewired_by_their_type(void **state)
 {
     (void)state;
     int n = 0;
-    struct molt_rewire rewire = {add_type, moves_13, &n};
+    struct molt_rewire rewire = {.pointer = add_type, .moves = moves_13, .user = &n};
     struct molt_recipe *r =
         MAKE(24, 24, {.kind = MOLT_STEP_POINTER, .count = 2, .type = 1000},
              {.kind = MOLT_STEP_POINTER, .old_at = 16, .new_at = 16, .count = 1, .type = 5});
@@ -517,7 +517,7 @@ static void a_word_that_leads_to_what_moves_stops(void **state)
 {
     (void)state;
     int n = 0;
-    struct molt_rewire rewire = {add_type, moves_13, &n};
+    struct molt_rewire rewire = {.pointer = add_type, .moves = moves_13, .user = &n};
     struct molt_recipe *r = MAKE(16, 16, {.kind = MOLT_STEP_WORD, .count = 2});
     uintptr_t old[4] = {1, 0, 3, 4}, now[4] = {0};
     struct molt_recipe_fault fault;
@@ -528,6 +528,88 @@ static void a_word_that_leads_to_what_moves_stops(void **state)
     assert_int_equal(maker_run(r, old, sizeof old, now, &rewire, &fault), MOLT_ECHANGE);
     assert_string_equal(fault.why, "0xd may be an address, of something that moves");
     molt_recipe_free(r);
+}
+
+static bool owns_below_100(void *user, uint64_t value)
+{
+    (void)user;
+    return value < 100;
+}
+
+static void a_pointer_whose_pointee_changed_must_lead_to_what_molt_owns(void **state)
+{
+    (void)state;
+    int n = 0;
+    struct molt_rewire rewire = {.pointer = add_type, .user = &n, .owns = owns_below_100};
+    struct molt_step may = {.kind = MOLT_STEP_POINTER, .count = 1, .type = 1000};
+    struct molt_step must = may;
+    must.flags = MOLT_STEP_MUST_OWN;
+    must.old_at = must.new_at = 8;
+    struct molt_recipe *r = MAKE(16, 16, may, must);
+    uintptr_t old[2] = {200, 99}, now[2] = {0}, want[2] = {1200, 1099};
+    struct molt_recipe_fault fault;
+    assert_int_equal(maker_run(r, old, sizeof old, now, &rewire, &fault), 0);
+    assert_memory_equal(now, want, sizeof want);
+    old[1] = 0;
+    assert_int_equal(maker_run(r, old, sizeof old, now, &rewire, &fault), 0);
+    old[1] = 100;
+    assert_int_equal(maker_run(r, old, sizeof old, now, &rewire, &fault), MOLT_ECHANGE);
+    assert_string_equal(fault.why, "what it points to has another layout now, and 0x64 is neither "
+                                   "a block nor in a module");
+    molt_recipe_free(r);
+}
+
+/* ---- what is a bitfield ----------------------------------------------------------------- */
+
+static void an_enum_can_be_a_bitfield(void **state)
+{
+    (void)state;
+    struct molt_step step = {.kind = MOLT_STEP_ENUM,
+                             .flags = OLD | MOLT_STEP_IN_BITS,
+                             .old_at = 6,
+                             .old_bytes = 5,
+                             .new_at = 12,
+                             .new_bytes = 3,
+                             .count = 1,
+                             .n_steps = 2};
+    struct molt_recipe *r = MAKE(2, 2, step);
+    maker_maps(r, (struct molt_recipe_map[]){{-1, 5}, {4, 2}}, 2);
+    /* 11111 and 00100 from bit 6 on; 101 and 010 from bit 12 on. */
+    assert_gives(r, "\300\7\0\1", 4, "\0\120\0\40", 4);
+    r = MAKE(2, 2, step);
+    maker_maps(r, (struct molt_recipe_map[]){{-1, 5}, {4, 2}}, 2);
+    assert_stops(r, "\300\1", 2, "7 is no value that has a name in both versions");
+}
+
+static void a_length_can_be_a_bitfield(void **state)
+{
+    (void)state;
+    struct molt_step step = {.kind = MOLT_STEP_FITS,
+                             .flags = MOLT_STEP_IN_BITS,
+                             .old_at = 4,
+                             .old_bytes = 4,
+                             .count = 1,
+                             .limit = 9};
+    assert_gives(MAKE(1, 0, step), "\237", 1, "", 0);
+    assert_stops(MAKE(1, 0, step), "\240", 1, "10 isn't in 0 to 9");
+    step.flags |= OLD;
+    assert_stops(MAKE(1, 0, step), "\360", 1, "-1 isn't in 0 to 9");
+}
+
+static void a_tag_can_be_a_bitfield(void **state)
+{
+    (void)state;
+    struct molt_recipe *r = MAKE(2, 1,
+                                 {.kind = MOLT_STEP_UNION,
+                                  .flags = MOLT_STEP_IN_BITS,
+                                  .old_at = 1,
+                                  .old_bytes = 3,
+                                  .first = 1,
+                                  .n_steps = 1},
+                                 {.kind = MOLT_STEP_CASE, .limit = 5, .first = 2, .n_steps = 1},
+                                 {.kind = MOLT_STEP_COPY, .old_at = 1, .count = 1});
+    r->n_top = 1;
+    assert_gives(r, "\372x", 2, "x", 1); /* 101 from bit 1 on */
 }
 
 int main(void)
@@ -557,6 +639,10 @@ int main(void)
         cmocka_unit_test(a_size_that_cannot_be_is_said),
         cmocka_unit_test(pointers_are_rewired_by_their_type),
         cmocka_unit_test(a_word_that_leads_to_what_moves_stops),
+        cmocka_unit_test(a_pointer_whose_pointee_changed_must_lead_to_what_molt_owns),
+        cmocka_unit_test(an_enum_can_be_a_bitfield),
+        cmocka_unit_test(a_length_can_be_a_bitfield),
+        cmocka_unit_test(a_tag_can_be_a_bitfield),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
