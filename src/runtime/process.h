@@ -30,8 +30,8 @@
  *
  * Threads: any; see the members.
  * Locks:   molt_process.tie_lock guards who watches whom, see relation.h, and who
- *          waits for room in the mailbox, see limit.h. molt_names.lock guards the
- *          name; a lane's lock the queue.
+ *          waits for room in the mailbox, see limit.h. A lane's lock guards the
+ *          queue.
  */
 #ifndef MOLT_RUNTIME_PROCESS_H
 #define MOLT_RUNTIME_PROCESS_H
@@ -56,7 +56,6 @@
 struct molt_bounds;
 struct molt_fiber;
 struct molt_lane;
-struct molt_name;
 struct molt_process;
 struct molt_relation;
 struct molt_runner;
@@ -199,14 +198,10 @@ struct molt_process {
     struct molt_relation *watchers;  /* who hears of its end */
     struct molt_relation *relations; /* of whose end it hears */
     struct molt_bounds *bounds;      /* NULL: none; read by whoever runs it, too */
-
-    /* Under the names' lock. */
-    struct molt_name *name; /* registered, or NULL */
 };
 
-/* With the header of its state, a process costs 320 bytes and its state. */
-_Static_assert(sizeof(struct molt_process) + sizeof(struct molt_block) <= 320,
-               "a process is small");
+/* Four cache lines, which it shares with nobody. */
+_Static_assert(sizeof(struct molt_process) == 256, "a process is small");
 
 #define MOLT_EXIT_ASKED (UINT64_C(1) << 32)
 #define MOLT_EXIT_KILL (UINT64_C(1) << 33)

@@ -59,7 +59,6 @@ static molt_pid begin(struct molt_process *p, const struct molt_spawn *spawn,
     atomic_store_explicit(&p->owner.bytes, 0, memory_order_relaxed);
     atomic_store_explicit(&p->lane, lane, memory_order_relaxed);
     atomic_store_explicit(&p->inbox, 0, memory_order_relaxed);
-    /* Seq_cst: pairs with who looks for its pid under the names' lock. */
     molt_pid pid = (molt_pid)generation << MOLT_SLOT_BITS | (p->slot + 1);
     atomic_store_explicit(&p->pid, pid, memory_order_release);
     return pid;
@@ -99,7 +98,7 @@ static unsigned retire(struct molt_process *p)
                                                   memory_order_acq_rel, memory_order_relaxed))
         ;
     if (old & MOLT_IS_NAMED)
-        molt_names_forget(p->rt, p);
+        molt_names_forget(p->rt, pid);
     if (old & MOLT_IS_GROUPED)
         molt_groups_forget(p->rt, pid);
     atomic_store_explicit(&p->world, NULL, memory_order_relaxed);

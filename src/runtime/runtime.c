@@ -181,7 +181,7 @@ void molt_runtime_free(struct molt_runtime *rt)
     if (rt->is_stuck)
         return;
     molt_resolver_free(rt->resolver);
-    if (rt->heap && rt->names.buckets)
+    if (rt->heap && rt->names.index)
         drop_processes(rt);
     for (unsigned i = 0; i < rt->n_threads; i++)
         molt_worker_fini(&rt->workers[i]);

@@ -135,8 +135,8 @@ void molt_table_reclaim(struct molt_table_epochs *epochs)
     }
 }
 
-void molt_table_retire(struct molt_table_epochs *epochs, struct molt_table_retired *retired,
-                       void (*fn)(struct molt_table_retired *retired))
+void molt_table_retire_later(struct molt_table_epochs *epochs, struct molt_table_retired *retired,
+                             void (*fn)(struct molt_table_retired *retired))
 {
     retired->free = fn;
     pthread_mutex_lock(&epochs->lock);
@@ -145,5 +145,11 @@ void molt_table_retire(struct molt_table_epochs *epochs, struct molt_table_retir
     retired->next = epochs->retired;
     epochs->retired = retired;
     pthread_mutex_unlock(&epochs->lock);
+}
+
+void molt_table_retire(struct molt_table_epochs *epochs, struct molt_table_retired *retired,
+                       void (*fn)(struct molt_table_retired *retired))
+{
+    molt_table_retire_later(epochs, retired, fn);
     molt_table_reclaim(epochs);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The molt authors */
 /*
- * Who is inside a table operation, so that a table or body that was taken out
- * of sight is freed only when nobody looks at it any more.
+ * Who is inside a table operation or looks up a name, so that a table, body or
+ * name that was taken out of sight is freed only when nobody looks at it any more.
  *
  * Each thread has a record with the epoch in which it entered, 0 while it is
  * outside. To retire something: take it out of sight, count the epoch up, note
@@ -69,6 +69,9 @@ static inline void molt_table_leave(struct molt_table_thread *thread)
  * with a later one. */
 void molt_table_retire(struct molt_table_epochs *epochs, struct molt_table_retired *retired,
                        void (*fn)(struct molt_table_retired *retired));
+/* The same, but leave it to somebody else to free what has become free. */
+void molt_table_retire_later(struct molt_table_epochs *epochs, struct molt_table_retired *retired,
+                             void (*fn)(struct molt_table_retired *retired));
 void molt_table_reclaim(struct molt_table_epochs *epochs);
 
 #endif
