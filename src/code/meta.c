@@ -11,7 +11,7 @@
 
 #include "base/buf.h"
 
-#define META_VERSION 1u
+#define META_VERSION 2u
 
 struct molt_meta *molt_meta_new(void)
 {
@@ -27,14 +27,20 @@ static void free_symbols(struct molt_meta_symbol *symbols, size_t n)
     free(symbols);
 }
 
+static void free_ptrs(struct molt_meta_ptr *ptrs, size_t n)
+{
+    for (size_t i = 0; ptrs && i < n; i++)
+        free(ptrs[i].field);
+    free(ptrs);
+}
+
 static void free_types(struct molt_meta_type *types, size_t n)
 {
     for (size_t i = 0; types && i < n; i++) {
         free(types[i].key);
         free(types[i].name);
-        for (size_t j = 0; types[i].ptrs && j < types[i].n_ptrs; j++)
-            free(types[i].ptrs[j].field);
-        free(types[i].ptrs);
+        free_ptrs(types[i].ptrs, types[i].n_ptrs);
+        free_ptrs(types[i].flex_ptrs, types[i].n_flex_ptrs);
     }
     free(types);
 }
@@ -87,6 +93,17 @@ static void put_symbols(struct molt_buf *out, const struct molt_meta_symbol *sym
     }
 }
 
+static void put_ptrs(struct molt_buf *out, const struct molt_meta_ptr *ptrs, size_t n)
+{
+    molt_buf_u32(out, (uint32_t)n);
+    for (size_t i = 0; i < n; i++) {
+        molt_buf_u32(out, ptrs[i].offset);
+        molt_buf_u32(out, ptrs[i].count);
+        molt_buf_u8(out, (uint8_t)ptrs[i].kind);
+        molt_buf_str(out, ptrs[i].field);
+    }
+}
+
 static void put_type(struct molt_buf *out, const struct molt_meta_type *type)
 {
     molt_buf_str(out, type->key);
@@ -95,13 +112,10 @@ static void put_type(struct molt_buf *out, const struct molt_meta_type *type)
     molt_buf_u64(out, type->shape);
     molt_buf_u32(out, type->size);
     molt_buf_u8(out, type->is_from_header);
-    molt_buf_u32(out, (uint32_t)type->n_ptrs);
-    for (size_t i = 0; i < type->n_ptrs; i++) {
-        molt_buf_u32(out, type->ptrs[i].offset);
-        molt_buf_u32(out, type->ptrs[i].count);
-        molt_buf_u8(out, (uint8_t)type->ptrs[i].kind);
-        molt_buf_str(out, type->ptrs[i].field);
-    }
+    put_ptrs(out, type->ptrs, type->n_ptrs);
+    molt_buf_u32(out, type->flex_at);
+    molt_buf_u32(out, type->flex_size);
+    put_ptrs(out, type->flex_ptrs, type->n_flex_ptrs);
 }
 
 static void put_indexes(struct molt_buf *out, const uint32_t *indexes, size_t n)
@@ -196,16 +210,30 @@ static char **get_strings(struct molt_reader *r, size_t *ret_n)
     return strings;
 }
 
-/* Words inside the element, ascending, none twice. */
-static void check_ptr(struct molt_reader *r, const struct molt_meta_type *type, size_t i)
+/* Words inside the element of @size bytes, ascending, none twice. */
+static void check_ptr(struct molt_reader *r, const struct molt_meta_ptr *p, size_t i, uint32_t size)
 {
-    const struct molt_meta_ptr *p = &type->ptrs[i];
     uint64_t end = (uint64_t)p->offset + (uint64_t)p->count * sizeof(void *);
     uint64_t before = 0;
     if (i > 0)
         before = (uint64_t)p[-1].offset + (uint64_t)p[-1].count * sizeof(void *);
-    if (p->count == 0 || end > type->size || p->offset < before || p->kind > MOLT_PTR_WORD)
+    if (p->count == 0 || end > size || p->offset < before || p->kind > MOLT_PTR_ANY)
         r->is_failed = true;
+}
+
+static struct molt_meta_ptr *get_ptrs(struct molt_reader *r, uint32_t size, size_t *ret_n)
+{
+    size_t n = molt_reader_count(r, 4 + 4 + 1 + 4);
+    struct molt_meta_ptr *ptrs = get_array(r, n, sizeof(*ptrs));
+    *ret_n = ptrs ? n : 0;
+    for (size_t i = 0; i < *ret_n && !r->is_failed; i++) {
+        ptrs[i].offset = molt_reader_u32(r);
+        ptrs[i].count = molt_reader_u32(r);
+        ptrs[i].kind = (enum molt_ptr_kind)molt_reader_u8(r);
+        ptrs[i].field = molt_reader_str(r);
+        check_ptr(r, &ptrs[i], i, size);
+    }
+    return ptrs;
 }
 
 static void get_type(struct molt_reader *r, struct molt_meta_type *type)
@@ -216,16 +244,18 @@ static void get_type(struct molt_reader *r, struct molt_meta_type *type)
     type->shape = molt_reader_u64(r);
     type->size = molt_reader_u32(r);
     type->is_from_header = molt_reader_u8(r) != 0;
-    size_t n = molt_reader_count(r, 4 + 4 + 1 + 4);
-    type->ptrs = get_array(r, n, sizeof(*type->ptrs));
-    type->n_ptrs = type->ptrs ? n : 0;
-    for (size_t i = 0; i < type->n_ptrs && !r->is_failed; i++) {
-        type->ptrs[i].offset = molt_reader_u32(r);
-        type->ptrs[i].count = molt_reader_u32(r);
-        type->ptrs[i].kind = (enum molt_ptr_kind)molt_reader_u8(r);
-        type->ptrs[i].field = molt_reader_str(r);
-        check_ptr(r, type, i);
-    }
+    type->ptrs = get_ptrs(r, type->size, &type->n_ptrs);
+    type->flex_at = molt_reader_u32(r);
+    type->flex_size = molt_reader_u32(r);
+    type->flex_ptrs = get_ptrs(r, type->flex_size, &type->n_flex_ptrs);
+    /* It begins behind all other members, and at the latest where the struct ends. */
+    uint64_t last = 0;
+    if (type->n_ptrs && !r->is_failed)
+        last = type->ptrs[type->n_ptrs - 1].offset +
+               sizeof(void *) * (uint64_t)type->ptrs[type->n_ptrs - 1].count;
+    if (type->flex_at > type->size || (type->flex_size && type->flex_at < last) ||
+        (!type->flex_size && type->flex_at))
+        r->is_failed = true;
 }
 
 static void get_server(struct molt_reader *r, struct molt_meta_server *server)
@@ -248,7 +278,7 @@ static void get_lists(struct molt_reader *r, struct molt_meta *meta)
         if (digest)
             memcpy(meta->headers[i].digest, digest, MOLT_SHA256_BYTES);
     }
-    n = molt_reader_count(r, 4 + 4 + 8 + 8 + 4 + 1 + 4);
+    n = molt_reader_count(r, 4 + 4 + 8 + 8 + 4 + 1 + 4 + 4 + 4 + 4);
     meta->types = get_array(r, n, sizeof(*meta->types));
     meta->n_types = meta->types ? n : 0;
     for (size_t i = 0; i < meta->n_types && !r->is_failed; i++)

@@ -43,6 +43,7 @@ static void free_node(struct node *node, bool owns_key)
     if (!node)
         return;
     free_ptrs((struct molt_meta_ptr *)(uintptr_t)node->type.ptrs, node->type.n_ptrs);
+    free_ptrs((struct molt_meta_ptr *)(uintptr_t)node->type.flex_ptrs, node->type.n_flex_ptrs);
     free((char *)(uintptr_t)node->type.name);
     if (owns_key && node->type.key) {
         struct molt_type_key *key = (struct molt_type_key *)(uintptr_t)node->type.key;
@@ -99,12 +100,12 @@ static struct molt_type_key *new_key(const char *text)
     return key;
 }
 
-static struct molt_meta_ptr *copy_ptrs(const struct molt_meta_type *meta)
+static struct molt_meta_ptr *copy_ptrs(const struct molt_meta_ptr *from, size_t n)
 {
-    struct molt_meta_ptr *ptrs = calloc(meta->n_ptrs + 1, sizeof(*ptrs));
-    for (size_t i = 0; ptrs && i < meta->n_ptrs; i++) {
-        ptrs[i] = meta->ptrs[i];
-        ptrs[i].field = strdup(meta->ptrs[i].field ? meta->ptrs[i].field : "");
+    struct molt_meta_ptr *ptrs = calloc(n + 1, sizeof(*ptrs));
+    for (size_t i = 0; ptrs && i < n; i++) {
+        ptrs[i] = from[i];
+        ptrs[i].field = strdup(from[i].field ? from[i].field : "");
         if (!ptrs[i].field) {
             free_ptrs(ptrs, i);
             return NULL;
@@ -126,11 +127,15 @@ static struct node *new_node(const struct molt_meta_type *meta, const struct mol
         .shape = meta->shape,
         .size = meta->size,
         .is_from_header = meta->is_from_header,
-        .may_point = meta->n_ptrs > 0,
-        .ptrs = copy_ptrs(meta),
+        .may_point = meta->n_ptrs + meta->n_flex_ptrs > 0,
+        .ptrs = copy_ptrs(meta->ptrs, meta->n_ptrs),
+        .flex_at = meta->flex_at,
+        .flex_size = meta->flex_size,
+        .flex_ptrs = copy_ptrs(meta->flex_ptrs, meta->n_flex_ptrs),
     };
     node->type.n_ptrs = node->type.ptrs ? meta->n_ptrs : 0;
-    if (!node->type.name || !node->type.ptrs) {
+    node->type.n_flex_ptrs = node->type.flex_ptrs ? meta->n_flex_ptrs : 0;
+    if (!node->type.name || !node->type.ptrs || !node->type.flex_ptrs) {
         free_node(node, false);
         return NULL;
     }

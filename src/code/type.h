@@ -27,7 +27,7 @@ struct molt_type {
     uint64_t hash, shape;
     uint32_t size;
     bool is_from_header;
-    bool may_point; /* a word of it may hold an address: n_ptrs > 0 */
+    bool may_point; /* a word of it may hold an address: n_ptrs or n_flex_ptrs > 0 */
     size_t n_ptrs;
     const struct molt_meta_ptr *ptrs;
     uint32_t flex_at, flex_size; /* see struct molt_meta_type */

@@ -23,10 +23,9 @@ static int no_memory(struct molt_error *err)
     return molt_error_set(err, MOLT_ENOMEM, "reading types: out of memory");
 }
 
-/* Takes @ptrs. */
+/* Takes the words of @like. */
 static int append(struct molt_image *image, uint32_t node, const char *key,
-                  const struct molt_meta_type *like, struct molt_meta_ptr *ptrs, size_t n_ptrs,
-                  uint32_t *ret, struct molt_error *err)
+                  const struct molt_meta_type *like, uint32_t *ret, struct molt_error *err)
 {
     struct molt_meta *meta = image->meta;
     struct molt_buf name = MOLT_BUF_INIT;
@@ -34,14 +33,12 @@ static int append(struct molt_image *image, uint32_t node, const char *key,
     struct molt_meta_type type = *like;
     type.key = strdup(key);
     type.name = molt_buf_take(&name);
-    type.ptrs = ptrs;
-    type.n_ptrs = n_ptrs;
     if (!type.key || !type.name || meta->n_types >= MOLT_TYPE_NONE ||
         molt_array_grow(meta->types, meta->n_types, image->cap_types) < 0 ||
         molt_array_grow(image->type_nodes, meta->n_types, image->cap_type_nodes) < 0) {
         free(type.key);
         free(type.name);
-        molt_words_free(ptrs, n_ptrs);
+        molt_words_free(&type);
         return no_memory(err);
     }
     *ret = (uint32_t)meta->n_types;
@@ -100,8 +97,6 @@ static int add(struct molt_image *image, uint32_t node, enum molt_reach reach, c
                uint32_t *ret, struct molt_error *err)
 {
     struct molt_meta_type type;
-    struct molt_meta_ptr *ptrs;
-    size_t n_ptrs;
     uint64_t slot;
     int rc = describe(image, node, reach, &type, err);
     if (rc < 0)
@@ -113,9 +108,9 @@ static int add(struct molt_image *image, uint32_t node, enum molt_reach reach, c
         return no_memory(err);
     if (is_known(image, key, type.hash, ret, &slot))
         return 0;
-    if ((rc = molt_words_of(&image->graph, node, &ptrs, &n_ptrs, err)) < 0)
+    if ((rc = molt_words_of(&image->graph, node, &type, err)) < 0)
         return molt_error_wrap(err, rc, "%s", key);
-    if ((rc = append(image, node, key, &type, ptrs, n_ptrs, ret, err)) < 0)
+    if ((rc = append(image, node, key, &type, ret, err)) < 0)
         return rc;
     return molt_map_put(&image->type_of_key, slot, *ret) < 0 ? no_memory(err) : 0;
 }

@@ -31,6 +31,13 @@ struct spot {
     int depth;
 };
 
+static void free_ptrs(struct molt_meta_ptr *ptrs, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        free(ptrs[i].field);
+    free(ptrs);
+}
+
 static void fail(struct collector *c, int code)
 {
     if (c->code == 0)
@@ -107,7 +114,7 @@ static enum molt_ptr_kind pointer_kind(const struct molt_graph *g, const struct 
     const struct molt_node *to = &g->nodes[molt_graph_strip(g, pointer->target, NULL)];
     if (to->kind == MOLT_KIND_FUNCTION)
         return MOLT_PTR_CODE;
-    return to->kind == MOLT_KIND_VOID || is_byte(to) ? MOLT_PTR_WORD : MOLT_PTR_DATA;
+    return to->kind == MOLT_KIND_VOID || is_byte(to) ? MOLT_PTR_ANY : MOLT_PTR_DATA;
 }
 
 /* Bytes of a value of @type; 0 for open arrays and incomplete types. */
@@ -201,7 +208,7 @@ static void visit_union(struct collector *c, const struct molt_node *node, const
             add(c, &word, (last - word.offset) / WORD, MOLT_PTR_WORD, i > 0);
         end = last > end ? last : end;
     }
-    molt_words_free(inner.ptrs, inner.n);
+    free_ptrs(inner.ptrs, inner.n);
 }
 
 static void visit(struct collector *c, uint32_t type, const struct spot *at)
@@ -229,16 +236,18 @@ static void visit(struct collector *c, uint32_t type, const struct spot *at)
         visit_struct(c, node, &deeper);
 }
 
-int molt_words_of(const struct molt_graph *g, uint32_t type, struct molt_meta_ptr **ret,
-                  size_t *ret_n, struct molt_error *err)
+/* The words of one @type, which are called @path. */
+static int collect(const struct molt_graph *g, uint32_t type, const char *path,
+                   struct molt_meta_ptr **ret, size_t *ret_n, struct molt_error *err)
 {
     struct collector c = {.graph = g, .size = size_of(g, type, 0)};
     struct spot root = {0};
+    snprintf(root.path, sizeof root.path, "%s", path);
     if (c.size > UINT32_MAX)
         return molt_error_set(err, MOLT_ELIMIT, "a type of %" PRIu64 " bytes is too big", c.size);
     visit(&c, type, &root);
     if (c.code < 0) {
-        molt_words_free(c.ptrs, c.n);
+        free_ptrs(c.ptrs, c.n);
         if (c.code == MOLT_ENOMEM)
             return molt_error_set(err, c.code, "reading types: out of memory");
         return molt_error_set(err, c.code,
@@ -253,9 +262,53 @@ int molt_words_of(const struct molt_graph *g, uint32_t type, struct molt_meta_pt
     return 0;
 }
 
-void molt_words_free(struct molt_meta_ptr *ptrs, size_t n)
+/* The flexible member of a struct: its last, an array without a length. */
+static const struct molt_member *flexible(const struct molt_graph *g, uint32_t type)
 {
-    for (size_t i = 0; i < n; i++)
-        free(ptrs[i].field);
-    free(ptrs);
+    const struct molt_node *node = &g->nodes[molt_graph_strip(g, type, NULL)];
+    if (node->kind == MOLT_KIND_RECORD && node->completed != MOLT_NODE_NONE)
+        node = &g->nodes[node->completed];
+    if (node->kind != MOLT_KIND_RECORD || node->is_union || node->n_members == 0)
+        return NULL;
+    const struct molt_member *last = &node->members[node->n_members - 1];
+    const struct molt_node *array = &g->nodes[molt_graph_strip(g, last->type, NULL)];
+    bool is_open = array->kind == MOLT_KIND_ARRAY && array->count == MOLT_COUNT_OPEN;
+    return is_open && last->bit_offset / 8 <= node->size ? last : NULL;
+}
+
+static int collect_flexible(const struct molt_graph *g, const struct molt_member *member,
+                            struct molt_meta_type *ret, struct molt_error *err)
+{
+    uint32_t element = g->nodes[molt_graph_strip(g, member->type, NULL)].target;
+    uint64_t size = size_of(g, element, 0);
+    char path[PATH_BYTES];
+    if (size == 0)
+        return 0;
+    snprintf(path, sizeof path, "%.200s[]", member->name ? member->name : "");
+    int rc = collect(g, element, path, &ret->flex_ptrs, &ret->n_flex_ptrs, err);
+    if (rc < 0)
+        return rc;
+    ret->flex_at = (uint32_t)(member->bit_offset / 8);
+    ret->flex_size = (uint32_t)size;
+    return 0;
+}
+
+int molt_words_of(const struct molt_graph *g, uint32_t type, struct molt_meta_type *ret,
+                  struct molt_error *err)
+{
+    const struct molt_member *last = flexible(g, type);
+    int rc = collect(g, type, "", &ret->ptrs, &ret->n_ptrs, err);
+    if (rc == 0 && last)
+        rc = collect_flexible(g, last, ret, err);
+    if (rc < 0)
+        molt_words_free(ret);
+    return rc;
+}
+
+void molt_words_free(struct molt_meta_type *type)
+{
+    free_ptrs(type->ptrs, type->n_ptrs);
+    free_ptrs(type->flex_ptrs, type->n_flex_ptrs);
+    type->ptrs = type->flex_ptrs = NULL;
+    type->n_ptrs = type->n_flex_ptrs = 0;
 }

@@ -13,11 +13,13 @@
 
 #define MOLT_WORDS_MAX 65536
 
-/* All such words of one element of @type, ascending, as malloc'd array with
- * malloc'd field paths; empty: NULL and 0. Neighbours of one kind in an array are
- * one entry. MOLT_ENOMEM; MOLT_ELIMIT beyond MOLT_WORDS_MAX entries. */
-int molt_words_of(const struct molt_graph *graph, uint32_t type, struct molt_meta_ptr **ret,
-                  size_t *ret_n, struct molt_error *err);
-void molt_words_free(struct molt_meta_ptr *ptrs, size_t n);
+/* Set @ret's ptrs and flex_*: all such words of one element of @type, and where its
+ * flexible member is. Arrays and field paths are malloc'd, ascending; empty: NULL and 0.
+ * Neighbours of one kind in an array are one entry. MOLT_ENOMEM; MOLT_ELIMIT beyond
+ * MOLT_WORDS_MAX entries. */
+int molt_words_of(const struct molt_graph *graph, uint32_t type, struct molt_meta_type *ret,
+                  struct molt_error *err);
+/* Those two arrays of @type. */
+void molt_words_free(struct molt_meta_type *type);
 
 #endif

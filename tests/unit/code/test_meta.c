@@ -39,6 +39,11 @@ static void fill_types(struct molt_meta *meta)
     meta->types[0].n_ptrs = 2;
     meta->types[0].ptrs = COPIED(struct molt_meta_ptr, {0, 2, MOLT_PTR_DATA, strdup("s.next")},
                                  {32, 1, MOLT_PTR_CODE, strdup("s.fn")});
+    meta->types[1].flex_at = 4;
+    meta->types[1].flex_size = 24;
+    meta->types[1].n_flex_ptrs = 1;
+    meta->types[1].flex_ptrs =
+        COPIED(struct molt_meta_ptr, {8, 2, MOLT_PTR_ANY, strdup("t.list[].any")});
 }
 
 /* A description with every member in use. */
@@ -118,6 +123,10 @@ static void what_was_encoded_is_decoded(void **state)
     assert_int_equal(meta->types[0].ptrs[0].count, 2);
     assert_int_equal(meta->types[0].ptrs[1].kind, MOLT_PTR_CODE);
     assert_string_equal(meta->types[0].ptrs[1].field, "s.fn");
+    assert_int_equal(meta->types[1].flex_at, 4);
+    assert_int_equal(meta->types[1].flex_size, 24);
+    assert_int_equal(meta->types[1].flex_ptrs[0].kind, MOLT_PTR_ANY);
+    assert_string_equal(meta->types[1].flex_ptrs[0].field, "t.list[].any");
     assert_int_equal(meta->tags[1], MOLT_TYPE_NONE);
     assert_int_equal(meta->servers[0].handler_types[0], 1);
     assert_int_equal(meta->servers[0].change_types[0], 1);
@@ -190,6 +199,11 @@ static void assert_consistent(const struct molt_meta *meta)
             const struct molt_meta_ptr *p = &meta->types[i].ptrs[j];
             assert_non_null(p->field);
             assert_true((uint64_t)p->offset + 8 * (uint64_t)p->count <= meta->types[i].size);
+        }
+    for (size_t i = 0; i < meta->n_types; i++)
+        for (size_t j = 0; j < meta->types[i].n_flex_ptrs; j++) {
+            const struct molt_meta_ptr *p = &meta->types[i].flex_ptrs[j];
+            assert_true((uint64_t)p->offset + 8 * (uint64_t)p->count <= meta->types[i].flex_size);
         }
 }
 
@@ -268,6 +282,23 @@ static void a_pointer_outside_its_type_is_refused(void **state)
     assert_refused(meta);
 }
 
+static void a_flexible_member_inside_its_struct_is_refused(void **state)
+{
+    (void)state;
+    struct molt_meta *meta = full_meta();
+    meta->types[1].flex_at = 9;
+    assert_refused(meta);
+    meta = full_meta();
+    meta->types[1].flex_size = 16; /* its words end at 24 */
+    assert_refused(meta);
+    meta = full_meta();
+    meta->types[0].flex_size = 8; /* there are pointers behind its offset, 0 */
+    assert_refused(meta);
+    meta = full_meta();
+    meta->types[0].flex_at = 40; /* of elements that take no bytes */
+    assert_refused(meta);
+}
+
 static void an_empty_module_name_is_refused(void **state)
 {
     (void)state;
@@ -340,6 +371,7 @@ int main(void)
         cmocka_unit_test(random_damage_is_refused_or_gives_a_consistent_description),
         cmocka_unit_test(an_index_past_the_types_is_refused),
         cmocka_unit_test(a_pointer_outside_its_type_is_refused),
+        cmocka_unit_test(a_flexible_member_inside_its_struct_is_refused),
         cmocka_unit_test(an_empty_module_name_is_refused),
         cmocka_unit_test(a_symbol_name_comes_apart_as_it_was_put_together),
         cmocka_unit_test(a_symbol_name_that_does_not_fit_is_refused),

@@ -142,8 +142,8 @@ static void words_that_may_hold_addresses_are_listed(void **state)
               "  char grid[4][6]; double d; _Atomic(struct t *) at; void (*codes[2])(void); };\n");
         const struct molt_meta_type *t = fixture_type(&f, "m/m.c:struct s");
         size_t n = 0;
-        check_word(t, n++, 0, 1, MOLT_PTR_WORD, "any");
-        check_word(t, n++, 8, 1, MOLT_PTR_WORD, "text");
+        check_word(t, n++, 0, 1, MOLT_PTR_ANY, "any");
+        check_word(t, n++, 8, 1, MOLT_PTR_ANY, "text");
         check_word(t, n++, 16, 1, MOLT_PTR_WORD, "word");
         check_word(t, n++, 40, 1, MOLT_PTR_DATA, "data");
         check_word(t, n++, 48, 1, MOLT_PTR_CODE, "code");
@@ -156,6 +156,40 @@ static void words_that_may_hold_addresses_are_listed(void **state)
         check_word(t, n++, 176, 1, MOLT_PTR_DATA, "at");
         check_word(t, n++, 184, 2, MOLT_PTR_CODE, "codes");
         assert_int_equal(t->n_ptrs, n);
+        fixture_fini(&f);
+    }
+}
+
+static void flexible_members_are_described_beside_the_type(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct fixture f;
+        build(&f, i ? "clang" : "gcc",
+              "struct e { long a; void *any; struct e *e[2]; };\n"
+              "struct s { long n; char c; struct e list[]; };\n");
+        const struct molt_meta_type *t = fixture_type(&f, "m/m.c:struct s");
+        assert_int_equal(t->size, 16);
+        assert_int_equal(t->n_ptrs, 0);
+        assert_int_equal(t->flex_at, 16);
+        assert_int_equal(t->flex_size, 32);
+        assert_int_equal(t->n_flex_ptrs, 2);
+        assert_int_equal(t->flex_ptrs[0].offset, 8);
+        assert_int_equal(t->flex_ptrs[0].kind, MOLT_PTR_ANY);
+        assert_string_equal(t->flex_ptrs[0].field, "list[].any");
+        assert_int_equal(t->flex_ptrs[1].offset, 16);
+        assert_int_equal(t->flex_ptrs[1].count, 2);
+        assert_int_equal(t->flex_ptrs[1].kind, MOLT_PTR_DATA);
+        fixture_fini(&f);
+        build(&f, i ? "clang" : "gcc", "struct s { int n; char text[]; };\n");
+        t = fixture_type(&f, "m/m.c:struct s");
+        assert_int_equal(t->flex_at, 4);
+        assert_int_equal(t->flex_size, 1);
+        assert_int_equal(t->n_flex_ptrs, 0);
+        fixture_fini(&f);
+        build(&f, i ? "clang" : "gcc", "struct s { char *lines[2]; int n; };\n");
+        t = fixture_type(&f, "m/m.c:struct s");
+        assert_int_equal(t->flex_size, 0);
         fixture_fini(&f);
     }
 }
@@ -243,6 +277,7 @@ int main(void)
         cmocka_unit_test(types_that_are_not_in_both_are_an_error),
         cmocka_unit_test(header_types_are_found_by_their_short_key),
         cmocka_unit_test(words_that_may_hold_addresses_are_listed),
+        cmocka_unit_test(flexible_members_are_described_beside_the_type),
         cmocka_unit_test(globals_are_listed_unless_constant_or_fresh),
         cmocka_unit_test(addresses_lead_to_function_and_line),
     };
