@@ -173,7 +173,7 @@ int molt_moves_find(const struct molt_moves *moves, uint32_t old_at, uint64_t ty
     uint32_t inside = move ? old_at - move->old_at : 0;
     bool is_in = move && (inside == 0 || (!move->is_function && inside < move->len));
     /* One past the end of a variable, if nothing begins there. */
-    bool is_end = move && !move->is_function && inside == move->len && !gone;
+    bool is_end = move && !move->is_function && !move->is_text && inside == move->len && !gone;
     bool is_of_type = move && (!move->is_text || type == MOLT_RECIPE_TYPE_TEXT);
     if ((is_in || is_end) && is_of_type) {
         *ret_new_at = move->new_at + inside;

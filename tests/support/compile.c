@@ -89,14 +89,6 @@ void compile_run(struct compile *c, const char *fmt, ...)
     assert_int_equal(rc, 0);
 }
 
-/* The project's root is what stands before this file's name. */
-static int root_len(void)
-{
-    const char *tail = strstr(__FILE__, "/tests/support/");
-    assert_non_null(tail);
-    return (int)(tail - __FILE__);
-}
-
 void compile_object(struct compile *c, const char *source, const char *object)
 {
     bool is_clang = strcmp(c->cc, "clang") == 0;
@@ -106,8 +98,8 @@ void compile_object(struct compile *c, const char *source, const char *object)
         snprintf(cpu + strlen(cpu), sizeof cpu - strlen(cpu), "%s ", *flag);
     compile_run(c,
                 "%s -std=gnu17 -fPIC %s -fno-plt -g -ftls-model=global-dynamic %s-fno-common -I. "
-                "-I%.*s/include %s -c %s -o %s",
-                c->cc, own, cpu, root_len(), __FILE__, c->cflags, source, object);
+                "-I" MOLT_SOURCE_DIR "/include %s -c %s -o %s",
+                c->cc, own, cpu, c->cflags, source, object);
 }
 
 void compile_link(struct compile *c, const char *objects, const char *output)
