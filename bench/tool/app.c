@@ -81,7 +81,7 @@ struct molt_bench_app *molt_bench_app_new_with(const char *root, bool is_dev, un
         .root = root,
         .host = host,
         .builder = app->builder,
-        .workers = workers,
+        .tuning = {.workers = workers},
         .events = {.on_log = on_log, .on_unloaded = on_unloaded, .on_down = on_down, .user = app}};
     if (molt_agent_new(&options, &app->agent, &err) < 0)
         molt_bench_die("%s", err.text);

@@ -39,6 +39,8 @@ struct molt_host_config {
     molt_log_fn *log;           /* NULL: nothing is logged; any thread */
     molt_config_fn *config_get; /* NULL: molt_config() gives the fallback */
     void *user;                 /* handed to both */
+    unsigned spares;            /* more threads, for when callbacks block theirs; 0: 8 */
+    unsigned is_pinned : 1;     /* each worker to a core of its own, in turn if they are fewer */
 };
 
 int molt_host_new(const struct molt_host_config *config, struct molt_host **ret,

@@ -14,6 +14,7 @@
 #include "build/args.h"
 #include "build/conf.h"
 #include "build/files.h"
+#include "build/keys.h"
 #include "build/share.h"
 
 #define NAME_MAX_MODULE 63
@@ -340,26 +341,11 @@ static int scan_shipped(struct scan *s)
 
 /* ---- molt.conf ------------------------------------------------------------ */
 
-#define STOP_MS_MAX 600000
-
-static int check_stop_ms(const struct scan *s, const char *path, size_t i)
-{
-    const char *value = s->conf->values[i];
-    bool is_number = *value && strspn(value, "0123456789") == strlen(value);
-    if (is_number && strlen(value) <= 6 && atoi(value) <= STOP_MS_MAX)
-        return 0;
-    return molt_error_set(s->err, MOLT_EFORMAT,
-                          "%s:%d: `stop_ms = %s`: expected milliseconds from 0 to %d", path,
-                          s->conf->lines[i], value, STOP_MS_MAX);
-}
-
 /* "cflags.NAME" and "libs.NAME" must name a module. */
 static int check_keys(const struct scan *s, const char *path)
 {
     for (size_t i = 0; i < s->conf->n; i++) {
         const char *key = s->conf->keys[i], *dot = strchr(key, '.');
-        if (strcmp(key, "stop_ms") == 0 && check_stop_ms(s, path, i) < 0)
-            return MOLT_EFORMAT;
         if (!dot || (strncmp(key, "cflags.", 7) != 0 && strncmp(key, "libs.", 5) != 0))
             continue;
         if (!module_find(s->project, dot + 1))
@@ -368,7 +354,7 @@ static int check_keys(const struct scan *s, const char *path)
                                   "src/%s)",
                                   path, s->conf->lines[i], key, dot + 1, dot + 1, dot + 1);
     }
-    return 0;
+    return molt_keys_check(s->conf, path, s->err);
 }
 
 static const char *base_name(const char *path)

@@ -8,12 +8,14 @@
 #include "base/clock.h"
 #include "build/build.h"
 #include "build/jobs.h"
+#include "build/keys.h"
 #include "cli/commands.h"
 #include "cli/extras.h"
 #include "cli/project_root.h"
 #include "cli/report.h"
 #include "cli/saves.h"
 #include "cli/session.h"
+#include "cli/tuning.h"
 
 #define ROUNDS_MAX 3   /* until all that a build reads is watched */
 #define OUTDATED_SAY 5 /* builds given up in a row, until that is told */
@@ -87,8 +89,9 @@ static void give_up(struct dev *dev)
 /* What a running app reads only when it starts. */
 static bool is_for_start(const char *key)
 {
-    return strcmp(key, "start") == 0 || strcmp(key, "name") == 0 || strcmp(key, "dev.port") == 0 ||
-           strncmp(key, "http.", 5) == 0;
+    const struct molt_key *own = molt_key_find(key);
+    return (own && own->is_for_start) || strcmp(key, "start") == 0 || strcmp(key, "name") == 0 ||
+           strcmp(key, "dev.port") == 0 || strncmp(key, "http.", 5) == 0;
 }
 
 static bool is_same(const char *a, const char *b)
@@ -316,8 +319,9 @@ static int take_over(struct dev *dev, struct molt_error *err)
 
 static int open_dev(struct dev *dev, const struct molt_cli_args *args, struct molt_error *err)
 {
-    unsigned long workers, jobs;
-    int rc = molt_cli_args_number(args, "workers", 0, 1024, 0, &workers, err);
+    unsigned long jobs;
+    struct molt_tuning tuning;
+    int rc = molt_tuning_read(args, &tuning, err);
     if (rc == 0)
         rc = molt_cli_args_number(args, "jobs", 0, 1024, 0, &jobs, err);
     if (rc == 0)
@@ -336,7 +340,7 @@ static int open_dev(struct dev *dev, const struct molt_cli_args *args, struct mo
                                            .app = molt_builder_project(dev->builder)->name,
                                            .builder = dev->builder,
                                            .out = &dev->out,
-                                           .workers = (unsigned)workers,
+                                           .tuning = tuning,
                                            .load = load,
                                            .user = dev};
     rc = molt_session_new(&options, &dev->session, err);
@@ -379,7 +383,7 @@ const struct molt_command molt_command_dev = {
     .more = "Watches src/ and include/. A save that doesn't compile, or that can't be proven\n"
             "safe, changes nothing and is shown, here and on http://127.0.0.1:PORT, where PORT\n"
             "is dev.port of molt.conf, or http.port + 1. Ctrl-C stops the app in order.",
-    .options = {{"workers", "N", "threads that run processes; default: one per core"},
+    .options = {MOLT_TUNING_OPTIONS,
                 {"jobs", "N", "compilers at a time; default: one per core"},
                 {"json", NULL, "one JSON object a line"}},
     .run = run};

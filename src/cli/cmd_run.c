@@ -9,6 +9,7 @@
 #include "cli/commands.h"
 #include "cli/project_root.h"
 #include "cli/session.h"
+#include "cli/tuning.h"
 
 /* molt.conf may have been edited since the build: its values win. Sources don't
  * have to be there. */
@@ -51,12 +52,12 @@ static int run(const struct molt_cli_args *args)
 {
     struct molt_out out;
     struct molt_error err = {0};
-    unsigned long workers;
+    struct molt_tuning tuning;
     char *root = NULL;
     struct molt_set *set = NULL;
     struct molt_session *session;
     molt_out_init(&out, args);
-    if (molt_cli_args_number(args, "workers", 0, 1024, 0, &workers, &err) < 0)
+    if (molt_tuning_read(args, &tuning, &err) < 0)
         return molt_out_usage(args->command, err.text);
     int rc = molt_project_root(&root, &err);
     if (rc == 0)
@@ -66,7 +67,7 @@ static int run(const struct molt_cli_args *args)
                                                .mode = "run",
                                                .app = set->name,
                                                .out = &out,
-                                               .workers = (unsigned)workers,
+                                               .tuning = tuning,
                                                .is_sealed = true};
         rc = molt_session_new(&options, &session, &err);
         if (rc < 0)
@@ -83,6 +84,5 @@ const struct molt_command molt_command_run = {
     .help = "run what `molt build` left, without a compiler",
     .more = "For production: images are mapped from sealed memory. The app goes on if this agent\n"
             "dies; another one attaches to it.",
-    .options = {{"workers", "N", "threads that run processes; default: one per core"},
-                {"json", NULL, "one JSON object a line"}},
+    .options = {MOLT_TUNING_OPTIONS, {"json", NULL, "one JSON object a line"}},
     .run = run};

@@ -21,6 +21,20 @@ static void print_stats(struct molt_out *out, json_t *stats)
                   (unsigned long long)molt_show_number(stats, "restarts"));
 }
 
+static void print_scheduler(struct molt_out *out, json_t *stats)
+{
+    char a[MOLT_SHOW_MAX], b[MOLT_SHOW_MAX];
+    if (molt_show_number(stats, "stack_bytes") == 0)
+        return; /* a host of before these were told */
+    molt_out_line(out, MOLT_TONE_PLAIN, "status",
+                  "  %llu stacks of %s, the deepest used %s; %llu of %llu spare workers at work",
+                  (unsigned long long)molt_show_number(stats, "stacks"),
+                  molt_show_bytes(molt_show_number(stats, "stack_bytes"), a),
+                  molt_show_bytes(molt_show_number(stats, "stack_deepest"), b),
+                  (unsigned long long)molt_show_number(stats, "spares"),
+                  (unsigned long long)molt_show_number(stats, "spares_max"));
+}
+
 /* The upper bound of the highest bucket in use, in nanoseconds; 0: none. */
 static uint64_t longest(json_t *stats, const char *key)
 {
@@ -54,10 +68,11 @@ static void print(struct molt_out *out, json_t *doc)
                   (unsigned long long)molt_show_number(doc, "host_restarts"),
                   (unsigned long long)molt_show_number(doc, "upgrades"));
     json_t *stats = json_object_get(doc, "stats"), *problem = json_object_get(doc, "problem");
-    if (json_is_object(stats))
+    if (json_is_object(stats)) {
         print_stats(out, stats);
-    if (json_is_object(stats))
+        print_scheduler(out, stats);
         print_stops(out, stats);
+    }
     if (*molt_show_text(doc, "last"))
         molt_out_line(out, MOLT_TONE_PLAIN, "status", "  last: %s", molt_show_text(doc, "last"));
     if (json_is_object(problem))

@@ -261,7 +261,7 @@ static int open_agent(struct molt_session *session, struct molt_error *err)
 {
     struct molt_agent_options options = {.root = session->root,
                                          .builder = session->options.builder,
-                                         .workers = session->options.workers,
+                                         .tuning = session->options.tuning,
                                          .is_sealed = session->options.is_sealed,
                                          .events = {.on_log = on_log,
                                                     .on_unloaded = on_unloaded,

@@ -26,7 +26,7 @@ struct molt_session_options {
     const char *app;              /* its name */
     struct molt_builder *builder; /* borrowed; NULL in production */
     struct molt_out *out;
-    unsigned workers;
+    struct molt_tuning tuning;
     bool is_sealed;
     int (*load)(void *user, const char *file, char **ret_text, struct molt_error *err);
     void *user; /* of load */

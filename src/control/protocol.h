@@ -90,7 +90,8 @@ enum molt_frame_type {
  * stats: u64 processes, workers, stacks, callbacks, messages, crashes,
  *     restarts, u64 rss_bytes, u64 uptime_ms, 40 u64 stopped_threads, 40 u64
  *     stopped_processes (base/stops.h), u64 connections (hosts of before that
- *     was counted leave it out) */
+ *     was counted leave it out), u64 spares, u64 spares_max, u64 stack_bytes,
+ *     u64 stack_deepest, u64 preempted, u64 handovers (the same) */
 
 struct molt_frame {
     uint32_t type;

@@ -294,8 +294,11 @@ int molt_record_get_stats(const void *bytes, size_t len, struct molt_stats_recor
         s.stopped_threads[i] = molt_reader_u64(&r);
     for (size_t i = 0; i < MOLT_STOP_BUCKETS; i++)
         s.stopped_processes[i] = molt_reader_u64(&r);
-    if (!r.is_failed && !molt_reader_at_end(&r))
-        s.connections = molt_reader_u64(&r);
+    uint64_t *const newer[] = {&s.connections,   &s.spares,    &s.spares_max, &s.stack_bytes,
+                               &s.stack_deepest, &s.preempted, &s.handovers};
+    for (size_t i = 0; i < sizeof(newer) / sizeof(newer[0]); i++)
+        if (!r.is_failed && !molt_reader_at_end(&r))
+            *newer[i] = molt_reader_u64(&r);
     if (r.is_failed || !molt_reader_at_end(&r))
         return MOLT_EFORMAT;
     *ret = s;

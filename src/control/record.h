@@ -83,7 +83,10 @@ struct molt_stats_record {
     uint64_t rss_bytes, uptime_ms;
     uint64_t stopped_threads[MOLT_STOP_BUCKETS]; /* base/stops.h */
     uint64_t stopped_processes[MOLT_STOP_BUCKETS];
-    uint64_t connections; /* peers over IP */
+    uint64_t connections;                /* peers over IP */
+    uint64_t spares, spares_max;         /* workers that stand in for stuck ones */
+    uint64_t stack_bytes, stack_deepest; /* 0: the host doesn't say */
+    uint64_t preempted, handovers;
 };
 
 struct molt_change_record {

@@ -106,6 +106,12 @@ void molt_record_put_stats(struct molt_buf *buf, const struct molt_runtime_stats
     for (size_t i = 0; i < MOLT_STOP_BUCKETS; i++)
         molt_buf_u64(buf, atomic_load_explicit(&stops->processes[i], memory_order_relaxed));
     molt_buf_u64(buf, connections);
+    molt_buf_u64(buf, s->n_spares);
+    molt_buf_u64(buf, s->n_spares_max);
+    molt_buf_u64(buf, s->stack_bytes);
+    molt_buf_u64(buf, s->stack_deepest);
+    molt_buf_u64(buf, s->preempted);
+    molt_buf_u64(buf, s->handovers);
 }
 
 void molt_record_put_contained(struct molt_buf *buf, const struct molt_runtime_crash *crash)

@@ -37,6 +37,8 @@ static const char help[] =
     "  --control FD|PATH  serve the agent on descriptor FD, or any agent that connects\n"
     "                     to the unix socket PATH; may be given once for each\n"
     "  --workers N        threads that run processes; default: one per core\n"
+    "  --pinned           each of them on a core of its own\n"
+    "  --spare N          more threads, for when callbacks block theirs; default: 8\n"
     "  --stack KIB        stack of a callback; default: 256\n"
     "  --sealed           map images from sealed memory instead of the store\n"
     "  --help, --version\n"
@@ -47,9 +49,9 @@ static const char help[] =
 struct options {
     const char *store, *listen_path;
     int conn_fd;
-    unsigned workers;
+    unsigned workers, spares;
     size_t stack_bytes;
-    bool is_sealed;
+    bool is_sealed, is_pinned;
 };
 
 /* What the host calls back for. */
@@ -102,9 +104,17 @@ static int read_option(int c, struct options *o)
             o->listen_path = optarg;
         return 0;
     case 'w':
-        if (!read_number(optarg, 1024, &n))
-            return usage("--workers needs a number up to 1024", optarg);
+        if (!read_number(optarg, 256, &n))
+            return usage("--workers needs a number up to 256", optarg);
         o->workers = (unsigned)n;
+        return 0;
+    case 'r':
+        if (!read_number(optarg, 256, &n) || n < 1)
+            return usage("--spare needs a number from 1 to 256", optarg);
+        o->spares = (unsigned)n;
+        return 0;
+    case 'p':
+        o->is_pinned = true;
         return 0;
     case 'k':
         if (!read_number(optarg, 1u << 20, &n) || n < 16)
@@ -131,6 +141,7 @@ static int read_options(int argc, char **argv, struct options *o)
     static const struct option table[] = {
         {"store", required_argument, NULL, 's'},   {"control", required_argument, NULL, 'c'},
         {"workers", required_argument, NULL, 'w'}, {"stack", required_argument, NULL, 'k'},
+        {"pinned", no_argument, NULL, 'p'},        {"spare", required_argument, NULL, 'r'},
         {"sealed", no_argument, NULL, 'S'},        {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'v'},       {0}};
     for (int c; (c = getopt_long(argc, argv, "", table, NULL)) != -1;) {
@@ -198,6 +209,8 @@ static int run_host(struct surroundings *s, const struct options *o, int listen_
                                       .store = o->store,
                                       .workers = o->workers,
                                       .stack_bytes = o->stack_bytes,
+                                      .spares = o->spares,
+                                      .is_pinned = o->is_pinned,
                                       .is_sealed = o->is_sealed,
                                       .log = on_log,
                                       .config_get = on_config,

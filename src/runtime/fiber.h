@@ -7,11 +7,13 @@
  * callback that doesn't block costs two switches and no set-up, and the same
  * few stacks are used over and over, which keeps their pages few and warm.
  *
- * Threads: a pool and its fibers belong to one worker.
+ * Threads: a pool and its fibers belong to one worker, but for molt_fiber_measure().
+ * Locks:   molt_fiber_pool.lock; nothing nests in it.
  */
 #ifndef MOLT_RUNTIME_FIBER_H
 #define MOLT_RUNTIME_FIBER_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,6 +26,7 @@
 struct molt_fiber {
     struct molt_context context;
     struct molt_list link; /* in the pool */
+    struct molt_list all;  /* in the pool's list of all */
     void *map;             /* guard page, then the stack */
     size_t map_bytes;
     void (*fn)(void *arg);
@@ -39,6 +42,10 @@ struct molt_fiber_pool {
     unsigned n_parked;
     atomic_size_t n_fibers; /* all that exist */
     size_t stack_bytes;
+    pthread_mutex_t lock;  /* guards `all`: no stack in it is unmapped meanwhile. Held for a
+                              few dozen mincore() at most */
+    struct molt_list all;  /* fibers; the one that was measured last is the last */
+    atomic_size_t deepest; /* bytes of the deepest stack that was measured */
 };
 
 void molt_fiber_pool_init(struct molt_fiber_pool *pool, struct molt_worker *worker,
@@ -59,5 +66,10 @@ void molt_fiber_abandon(struct molt_fiber_pool *pool, struct molt_fiber *fiber);
 /* The part of a suspended fiber's stack that is in use, saved registers
  * included. */
 void molt_fiber_used(const struct molt_fiber *fiber, const void **ret_from, const void **ret_to);
+
+/* Bytes of the deepest stack that the pool's fibers have used so far, in whole pages:
+ * what a stack never reached has no memory. Looks at no more than 1,024 fibers a
+ * call, in turn; a stack that gives its memory back is measured then. Any thread. */
+size_t molt_fiber_measure(struct molt_fiber_pool *pool);
 
 #endif

@@ -529,8 +529,12 @@ void molt_runtime_stats(struct molt_runtime *rt, struct molt_runtime_stats *ret)
     ret->n_spares_max = rt->n_threads - rt->n_workers;
     ret->preempted = atomic_load_explicit(&rt->n_preempted, memory_order_relaxed);
     ret->handovers = atomic_load_explicit(&rt->n_handovers, memory_order_relaxed);
+    ret->stack_bytes = rt->config.stack_bytes;
     for (unsigned i = 0; i < rt->n_threads; i++) {
         struct molt_worker *w = &rt->workers[i];
+        size_t deepest = molt_fiber_measure(&w->fibers);
+        if (deepest > ret->stack_deepest)
+            ret->stack_deepest = deepest;
         ret->n_stacks += atomic_load_explicit(&w->fibers.n_fibers, memory_order_relaxed);
         ret->callbacks += atomic_load_explicit(&w->n_callbacks, memory_order_relaxed);
         ret->messages += atomic_load_explicit(&w->n_messages, memory_order_relaxed);

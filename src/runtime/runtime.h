@@ -222,7 +222,8 @@ size_t molt_runtime_count(struct molt_runtime *rt, int server_id);
 
 struct molt_runtime_stats {
     size_t n_processes, n_workers, n_stacks;
-    size_t n_spares, n_spares_max; /* workers that stand in for stuck ones */
+    size_t n_spares, n_spares_max;     /* workers that stand in for stuck ones */
+    size_t stack_bytes, stack_deepest; /* of a callback; used by the deepest one so far */
     uint64_t callbacks, messages, crashes, restarts, preempted, handovers;
 };
 void molt_runtime_stats(struct molt_runtime *rt, struct molt_runtime_stats *ret);

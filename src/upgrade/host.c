@@ -134,6 +134,8 @@ static int open_layers(struct molt_host *host, const struct molt_host_config *co
         .code = host->code,
         .workers = config->workers,
         .stack_bytes = config->stack_bytes,
+        .spares = config->spares,
+        .is_pinned = config->is_pinned,
         .sink = host->sink,
         .config_get = get_config,
         .config_user = host,

@@ -140,13 +140,19 @@ static json_t *histogram(const uint64_t *buckets)
 
 json_t *molt_json_stats(const struct molt_stats_record *s)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "processes",
-                     (json_int_t)s->processes, "workers", (json_int_t)s->workers, "stacks",
-                     (json_int_t)s->stacks, "callbacks", (json_int_t)s->callbacks, "messages",
-                     (json_int_t)s->messages, "crashes", (json_int_t)s->crashes, "restarts",
-                     (json_int_t)s->restarts, "rss_bytes", (json_int_t)s->rss_bytes, "uptime_ms",
-                     (json_int_t)s->uptime_ms, "stopped_threads", histogram(s->stopped_threads),
-                     "stopped_processes", histogram(s->stopped_processes));
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+                     "s:I, s:o, s:o}",
+                     "processes", (json_int_t)s->processes, "workers", (json_int_t)s->workers,
+                     "stacks", (json_int_t)s->stacks, "callbacks", (json_int_t)s->callbacks,
+                     "messages", (json_int_t)s->messages, "crashes", (json_int_t)s->crashes,
+                     "restarts", (json_int_t)s->restarts, "rss_bytes", (json_int_t)s->rss_bytes,
+                     "uptime_ms", (json_int_t)s->uptime_ms, "connections",
+                     (json_int_t)s->connections, "spares", (json_int_t)s->spares, "spares_max",
+                     (json_int_t)s->spares_max, "stack_bytes", (json_int_t)s->stack_bytes,
+                     "stack_deepest", (json_int_t)s->stack_deepest, "preempted",
+                     (json_int_t)s->preempted, "handovers", (json_int_t)s->handovers,
+                     "stopped_threads", histogram(s->stopped_threads), "stopped_processes",
+                     histogram(s->stopped_processes));
 }
 
 json_t *molt_json_error(int code, const char *text)

@@ -32,7 +32,9 @@ json_t *molt_json_processes(const struct molt_process_record *list, size_t n);
 json_t *molt_json_tree(const struct molt_child_record *list, size_t n);
 
 /* {"processes", "workers", "stacks", "callbacks", "messages", "crashes",
- *  "restarts", "rss_bytes", "uptime_ms"} */
+ *  "restarts", "rss_bytes", "uptime_ms", "connections", "spares", "spares_max",
+ *  "stack_bytes", "stack_deepest", "preempted", "handovers", "stopped_threads",
+ *  "stopped_processes"} */
 json_t *molt_json_stats(const struct molt_stats_record *stats);
 
 /* {"error": {"code": "MOLT_EPINNED", "text"}} */

@@ -30,7 +30,7 @@
 struct molt_agent {
     char *root, *store, *socket, *host;
     struct molt_builder *builder;
-    unsigned workers;
+    struct molt_tuning tuning;
     bool is_sealed;
     struct molt_agent_events events;
 
@@ -80,7 +80,7 @@ int molt_agent_new(const struct molt_agent_options *options, struct molt_agent *
     if (!agent)
         return molt_error_set(err, MOLT_ENOMEM, "out of memory");
     agent->builder = options->builder;
-    agent->workers = options->workers;
+    agent->tuning = options->tuning;
     agent->is_sealed = options->is_sealed;
     agent->events = options->events;
     agent->root = strdup(options->root);
@@ -253,12 +253,13 @@ static void drop_link(struct molt_agent *agent)
 }
 
 /* A host that an earlier agent left running, else a new one. */
-static int connect_host(struct molt_agent *agent, bool may_spawn, struct molt_error *err)
+static int connect_host(struct molt_agent *agent, const struct molt_set *set, bool may_spawn,
+                        struct molt_error *err)
 {
     struct molt_link_options options = {.host = agent->host,
                                         .store = agent->store,
                                         .socket = agent->socket,
-                                        .workers = agent->workers,
+                                        .tuning = molt_tuning_of(&agent->tuning, set),
                                         .is_sealed = agent->is_sealed,
                                         .on_event = on_event,
                                         .user = agent};
@@ -281,7 +282,7 @@ static int bring_up(struct molt_agent *agent, const struct molt_set *set, bool m
         return 0;
     forget_crash(agent);
     agent->sample_ms = 0;
-    int rc = connect_host(agent, may_spawn, err);
+    int rc = connect_host(agent, set, may_spawn, err);
     if (rc < 0)
         return rc;
     agent->is_started = molt_link_is_started(agent->link);
@@ -680,8 +681,8 @@ int molt_agent_stop(struct molt_agent *agent, int timeout_ms, struct molt_error 
     if (!agent->link)
         return 0;
     if (timeout_ms < 0)
-        timeout_ms = molt_settings_stop_ms(agent->good ? molt_set_config(agent->good, "stop_ms")
-                                                       : NULL);
+        timeout_ms =
+            molt_settings_stop_ms(agent->good ? molt_set_config(agent->good, "stop_ms") : NULL);
     struct molt_buf payload = MOLT_BUF_INIT;
     molt_buf_u32(&payload, (uint32_t)timeout_ms);
     int rc = molt_link_request(agent->link, MOLT_FRAME_STOP, &payload, -1, timeout_ms + ANSWER_MS,

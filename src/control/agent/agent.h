@@ -18,6 +18,7 @@
 
 #include "control/agent/apply.h"
 #include "control/agent/set.h"
+#include "control/agent/tuning.h"
 
 struct molt_agent;
 struct molt_builder;
@@ -39,7 +40,7 @@ struct molt_agent_options {
     const char *root;             /* project folder, absolute; all strings are copied */
     const char *host;             /* executable; NULL: find it */
     struct molt_builder *builder; /* borrowed; NULL in production */
-    unsigned workers;             /* 0: one per core */
+    struct molt_tuning tuning;    /* of a host that is started */
     bool is_sealed;
     struct molt_agent_events events;
 };

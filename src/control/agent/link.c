@@ -85,31 +85,54 @@ static int prepare_spawn(posix_spawnattr_t *attr, posix_spawn_file_actions_t *ac
     return rc;
 }
 
+struct arguments {
+    size_t n;
+    const char *v[20];
+    char numbers[4][24];
+    size_t n_numbers;
+};
+
+/* "--@option N", unless @number is 0. */
+static void add_number(struct arguments *a, const char *option, unsigned long number)
+{
+    if (!number)
+        return;
+    char *text = a->numbers[a->n_numbers++];
+    snprintf(text, sizeof(a->numbers[0]), "%lu", number);
+    a->v[a->n++] = option;
+    a->v[a->n++] = text;
+}
+
+static void make_arguments(struct arguments *a, const struct molt_link_options *o)
+{
+    a->v[a->n++] = o->host;
+    a->v[a->n++] = "--store";
+    a->v[a->n++] = o->store;
+    add_number(a, "--control", CHILD_FD);
+    if (o->socket) {
+        a->v[a->n++] = "--control";
+        a->v[a->n++] = o->socket;
+    }
+    add_number(a, "--workers", o->tuning.workers);
+    add_number(a, "--spare", o->tuning.spares);
+    add_number(a, "--stack", o->tuning.stack_kib);
+    if (o->tuning.is_pinned)
+        a->v[a->n++] = "--pinned";
+    if (o->is_sealed)
+        a->v[a->n++] = "--sealed";
+}
+
 static int spawn_host(const struct molt_link_options *o, int fd, pid_t *ret_pid)
 {
-    char workers[16], control[16];
-    snprintf(workers, sizeof(workers), "%u", o->workers);
-    snprintf(control, sizeof(control), "%d", CHILD_FD);
-    const char *argv[12] = {o->host, "--store", o->store, "--control", control};
-    int n = 5;
-    if (o->socket) {
-        argv[n++] = "--control";
-        argv[n++] = o->socket;
-    }
-    if (o->workers) {
-        argv[n++] = "--workers";
-        argv[n++] = workers;
-    }
-    if (o->is_sealed)
-        argv[n++] = "--sealed";
+    struct arguments a = {0};
+    make_arguments(&a, o);
     posix_spawnattr_t attr;
     posix_spawn_file_actions_t actions;
     posix_spawnattr_init(&attr);
     posix_spawn_file_actions_init(&actions);
     int rc = prepare_spawn(&attr, &actions, fd);
     if (rc == 0)
-        rc =
-            posix_spawn(ret_pid, o->host, &actions, &attr, (char *const *)(uintptr_t)argv, environ);
+        rc = posix_spawn(ret_pid, o->host, &actions, &attr, (char *const *)(uintptr_t)a.v, environ);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attr);
     return rc;

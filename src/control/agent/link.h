@@ -19,6 +19,7 @@
 #include <molt/error.h>
 
 #include "base/buf.h"
+#include "control/agent/tuning.h"
 #include "control/protocol.h"
 
 struct molt_link;
@@ -31,7 +32,7 @@ struct molt_link_options {
     const char *host;   /* executable */
     const char *store;  /* folder of images */
     const char *socket; /* where other agents can attach; NULL: nowhere */
-    unsigned workers;   /* 0: one per core */
+    struct molt_tuning tuning;
     bool is_sealed;
     molt_link_event_fn *on_event;
     void *user;
