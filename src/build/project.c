@@ -422,6 +422,20 @@ static int read_conf(const char *root, char *path, size_t size, struct molt_conf
     return rc;
 }
 
+int molt_project_read_conf(const char *root, struct molt_conf *ret, struct molt_error *err)
+{
+    char path[PATH_MAX + 16];
+    struct molt_conf conf = {0};
+    int rc = read_conf(root, path, sizeof(path), &conf, err);
+    if (rc == 0)
+        rc = molt_keys_check(&conf, path, err);
+    if (rc < 0)
+        molt_conf_fini(&conf);
+    else
+        *ret = conf;
+    return rc;
+}
+
 int molt_project_load(const char *root, struct molt_project **ret, struct molt_error *err)
 {
     char real[PATH_MAX], path[PATH_MAX + 16];

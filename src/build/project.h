@@ -22,6 +22,8 @@
 
 #include <molt/error.h>
 
+#include "build/conf.h"
+
 struct molt_project_module {
     char *name;
     size_t n_sources;
@@ -47,6 +49,9 @@ struct molt_project {
 /* Read molt.conf and scan for modules. MOLT_ENOENT: no molt.conf here (says how
  * to make one); MOLT_EFORMAT with the line. */
 int molt_project_load(const char *root, struct molt_project **ret, struct molt_error *err);
+/* Read molt.conf alone, for a place without sources: the values of molt's keys are
+ * checked, the names of modules in keys aren't. Codes as above. */
+int molt_project_read_conf(const char *root, struct molt_conf *ret, struct molt_error *err);
 void molt_project_free(struct molt_project *project);
 const char *molt_project_config(const struct molt_project *project, const char *key);
 

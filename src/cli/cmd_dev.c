@@ -8,8 +8,8 @@
 #include "base/clock.h"
 #include "build/build.h"
 #include "build/jobs.h"
-#include "build/keys.h"
 #include "cli/commands.h"
+#include "cli/conf_changes.h"
 #include "cli/extras.h"
 #include "cli/project_root.h"
 #include "cli/report.h"
@@ -86,42 +86,14 @@ static void give_up(struct dev *dev)
                       "files are saved faster than they are built: waiting for a pause");
 }
 
-/* What a running app reads only when it starts. */
-static bool is_for_start(const char *key)
-{
-    const struct molt_key *own = molt_key_find(key);
-    return (own && own->is_for_start) || strcmp(key, "start") == 0 || strcmp(key, "name") == 0 ||
-           strcmp(key, "dev.port") == 0 || strncmp(key, "http.", 5) == 0;
-}
-
-static bool is_same(const char *a, const char *b)
-{
-    return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
 /* Which settings of molt.conf differ from those that the app runs with. */
 static void show_conf(struct dev *dev, const struct molt_set *before)
 {
     const struct molt_project *now = molt_builder_project(dev->builder);
-    struct molt_buf late = MOLT_BUF_INIT, live = MOLT_BUF_INIT;
-    for (size_t i = 0; i < now->n_config; i++) {
-        const char *key = now->config_keys[i];
-        struct molt_buf *out = is_for_start(key) ? &late : &live;
-        if (!is_same(molt_set_config(before, key), now->config_values[i]))
-            molt_buf_printf(out, "%s%s", out->len ? ", " : "", key);
-    }
-    for (size_t i = 0; i < before->n_config; i++)
-        if (!molt_project_config(now, before->config_keys[i]))
-            molt_buf_printf(&late, "%s%s", late.len ? ", " : "", before->config_keys[i]);
-    if (live.len && !live.is_failed)
-        molt_out_line(&dev->out, MOLT_TONE_PLAIN, "config", "molt.conf: %s changed, and holds now",
-                      live.data);
-    if (late.len && !late.is_failed)
-        molt_out_line(&dev->out, MOLT_TONE_BAD, "config",
-                      "molt.conf: %s changed: restart `molt dev` to have it take effect",
-                      late.data);
-    molt_buf_fini(&late);
-    molt_buf_fini(&live);
+    struct molt_conf_changes changes;
+    molt_conf_changes_find(before, now->n_config, now->config_keys, now->config_values, &changes);
+    molt_conf_changes_show(&changes, "dev", &dev->out);
+    molt_conf_changes_fini(&changes);
 }
 
 static int show_result(struct dev *dev, const struct molt_build_result *built)

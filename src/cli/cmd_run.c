@@ -15,13 +15,13 @@
  * have to be there. */
 static int refresh_config(struct molt_set *set, const char *root, struct molt_error *err)
 {
-    struct molt_project *project;
-    int rc = molt_project_load(root, &project, err);
+    struct molt_conf conf;
+    int rc = molt_project_read_conf(root, &conf, err);
     if (rc < 0)
         return rc;
-    for (size_t i = 0; rc == 0 && i < project->n_config; i++)
-        rc = molt_set_configure(set, project->config_keys[i], project->config_values[i]);
-    molt_project_free(project);
+    for (size_t i = 0; rc == 0 && i < conf.n; i++)
+        rc = molt_set_configure(set, conf.keys[i], conf.values[i]);
+    molt_conf_fini(&conf);
     return rc;
 }
 
@@ -68,6 +68,7 @@ static int run(const struct molt_cli_args *args)
                                                .app = set->name,
                                                .out = &out,
                                                .tuning = tuning,
+                                               .takes_hangup = true,
                                                .is_sealed = true};
         rc = molt_session_new(&options, &session, &err);
         if (rc < 0)
@@ -83,6 +84,6 @@ const struct molt_command molt_command_run = {
     .args = "",
     .help = "run what `molt build` left, without a compiler",
     .more = "For production: images are mapped from sealed memory. The app goes on if this agent\n"
-            "dies; another one attaches to it.",
+            "dies; another one attaches to it. SIGHUP, or `molt reload`: molt.conf is read again.",
     .options = {MOLT_TUNING_OPTIONS, {"json", NULL, "one JSON object a line"}},
     .run = run};

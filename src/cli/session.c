@@ -16,6 +16,8 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "build/project.h"
+#include "cli/conf_changes.h"
 #include "cli/port.h"
 #include "cli/report.h"
 #include "control/listen.h"
@@ -47,6 +49,15 @@ struct molt_session {
 /* A handler has no user pointer. An eventfd, and not a blocked mask with a
  * signalfd, because compilers that we start would inherit the mask. */
 static int signal_fd = -1;
+static int hangup_fd = -1;
+
+static void on_hangup_signal(int signal)
+{
+    (void)signal;
+    int error = errno;
+    (void)!write(hangup_fd, &(uint64_t){1}, sizeof(uint64_t));
+    errno = error;
+}
 
 static void on_signal(int signal)
 {
@@ -56,16 +67,21 @@ static void on_signal(int signal)
     errno = error;
 }
 
-static int take_signals(struct molt_error *err)
+static int take_signals(bool takes_hangup, struct molt_error *err)
 {
     signal_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (signal_fd < 0)
+    hangup_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (signal_fd < 0 || hangup_fd < 0)
         return molt_error_set(err, MOLT_EIO, "eventfd: %s", strerror(errno));
     /* The second signal has the default action again: for who can't wait. */
     struct sigaction sa = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND | SA_RESTART};
     sigemptyset(&sa.sa_mask);
     sigaction(SIGINT, &sa, NULL);
     sigaction(SIGTERM, &sa, NULL);
+    sa.sa_handler = on_hangup_signal;
+    sa.sa_flags = SA_RESTART;
+    if (takes_hangup)
+        sigaction(SIGHUP, &sa, NULL);
     return 0;
 }
 
@@ -73,9 +89,13 @@ static void give_signals(void)
 {
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
-    if (signal_fd >= 0)
-        close(signal_fd);
-    signal_fd = -1;
+    signal(SIGHUP, SIG_DFL);
+    int *const fds[] = {&signal_fd, &hangup_fd};
+    for (size_t i = 0; i < 2; i++) {
+        if (*fds[i] >= 0)
+            close(*fds[i]);
+        *fds[i] = -1;
+    }
 }
 
 bool molt_session_is_stopping(struct molt_session *session)
@@ -191,6 +211,11 @@ static int load(void *user, const char *file, char **ret_text, struct molt_error
     return session->options.load(session->options.user, file, ret_text, err);
 }
 
+static int reload(void *user, char **ret_text, struct molt_error *err)
+{
+    return molt_session_reload(user, ret_text, err);
+}
+
 static void stop(void *user, int timeout_ms)
 {
     struct molt_session *session = user;
@@ -257,6 +282,13 @@ static int take_lock(struct molt_session *session, struct molt_error *err)
     return rc;
 }
 
+/* Of the host; handled like one of ours, from the loop. */
+static void on_hangup(void *user)
+{
+    (void)user;
+    (void)!write(hangup_fd, &(uint64_t){1}, sizeof(uint64_t));
+}
+
 static int open_agent(struct molt_session *session, struct molt_error *err)
 {
     struct molt_agent_options options = {.root = session->root,
@@ -267,6 +299,7 @@ static int open_agent(struct molt_session *session, struct molt_error *err)
                                                     .on_unloaded = on_unloaded,
                                                     .on_down = on_down,
                                                     .on_up = on_up,
+                                                    .on_hangup = on_hangup,
                                                     .user = session}};
     return molt_agent_new(&options, &session->agent, err);
 }
@@ -276,6 +309,7 @@ static int open_web(struct molt_session *session, struct molt_error *err)
     struct molt_api api = {.agent = session->agent,
                            .actions = {.view = view,
                                        .load = session->options.load ? load : NULL,
+                                       .reload = reload,
                                        .stop = stop,
                                        .user = session}};
     int fd;
@@ -308,7 +342,7 @@ static int open_session(struct molt_session *session, struct molt_error *err)
     if (rc == 0)
         rc = take_lock(session, err);
     if (rc == 0)
-        rc = take_signals(err);
+        rc = take_signals(session->options.takes_hangup, err);
     if (rc == 0)
         rc = open_agent(session, err);
     return rc < 0 ? rc : open_web(session, err);
@@ -526,6 +560,50 @@ int molt_session_apply(struct molt_session *session, struct molt_set *set,
     return rc;
 }
 
+/* ---- molt.conf, again
+ * ------------------------------------------------------------------------------------- */
+
+static int configure(struct molt_session *session, const struct molt_conf *conf,
+                     struct molt_conf_changes *ret, struct molt_error *err)
+{
+    const struct molt_set *good = molt_agent_good_set(session->agent);
+    if (!good)
+        return molt_error_set(err, MOLT_ECLOSED, "no app runs yet");
+    molt_conf_changes_find(good, conf->n, conf->keys, conf->values, ret);
+    return molt_agent_configure(session->agent, conf->n, conf->keys, conf->values, err);
+}
+
+int molt_session_reload(struct molt_session *session, char **ret_text, struct molt_error *err)
+{
+    struct molt_conf conf;
+    struct molt_conf_changes changes = {MOLT_BUF_INIT, MOLT_BUF_INIT};
+    int rc = molt_project_read_conf(session->root, &conf, err);
+    if (rc < 0)
+        return rc;
+    rc = configure(session, &conf, &changes, err);
+    if (rc == 0) {
+        struct molt_buf text = MOLT_BUF_INIT;
+        molt_conf_changes_show(&changes, session->options.mode, session->out);
+        molt_conf_changes_print(&changes, session->options.mode, &text);
+        if (ret_text)
+            *ret_text = molt_buf_take(&text);
+        molt_buf_fini(&text);
+    }
+    molt_conf_changes_fini(&changes);
+    molt_conf_fini(&conf);
+    return rc;
+}
+
+static void reload_on_hangup(struct molt_session *session)
+{
+    struct molt_error err = {0};
+    (void)!read(hangup_fd, &(uint64_t){0}, sizeof(uint64_t));
+    int rc = molt_session_reload(session, NULL, &err);
+    if (rc < 0)
+        molt_out_line(session->out, MOLT_TONE_BAD, "config", "%s\nnothing changed",
+                      *err.text ? err.text : molt_error_text(rc));
+}
+
 /* ---- the loop
  * ------------------------------------------------------------------------------------- */
 
@@ -536,13 +614,14 @@ static int least(int a, int b)
 
 static void step(struct molt_session *session)
 {
-    enum { SIGNAL, AGENT, WEB, SOURCES = WEB + MOLT_WEB_FDS, N = SOURCES + SOURCES_MAX };
+    enum { SIGNAL, HANGUP, AGENT, WEB, SOURCES = WEB + MOLT_WEB_FDS, N = SOURCES + SOURCES_MAX };
     int web[MOLT_WEB_FDS];
     molt_web_fds(session->web, web);
     struct pollfd p[N];
     for (int i = 0; i < N; i++)
         p[i] = (struct pollfd){.fd = -1, .events = POLLIN};
     p[SIGNAL].fd = signal_fd;
+    p[HANGUP].fd = hangup_fd;
     p[AGENT].fd = molt_agent_fd(session->agent);
     for (int i = 0; i < MOLT_WEB_FDS; i++)
         p[WEB + i].fd = web[i];
@@ -553,6 +632,8 @@ static void step(struct molt_session *session)
         return; /* interrupted: the next round looks again */
     if (p[SIGNAL].revents)
         session->is_stopping = true;
+    if (p[HANGUP].revents && !session->is_stopping)
+        reload_on_hangup(session);
     for (size_t i = 0; i < session->n_sources && !session->is_stopping; i++)
         if (p[SOURCES + i].revents)
             session->sources[i].on_ready(session->sources[i].user);

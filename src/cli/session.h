@@ -28,6 +28,7 @@ struct molt_session_options {
     struct molt_out *out;
     struct molt_tuning tuning;
     bool is_sealed;
+    bool takes_hangup; /* SIGHUP has molt.conf read again; else it ends the agent */
     int (*load)(void *user, const char *file, char **ret_text, struct molt_error *err);
     void *user; /* of load */
 };
@@ -60,6 +61,11 @@ int molt_session_adopt(struct molt_session *session, struct molt_set *set, struc
  * has been told. */
 int molt_session_apply(struct molt_session *session, struct molt_set *set,
                        const struct molt_build_result *built, uint64_t start_ns);
+
+/* Read molt.conf again and give the app what it says; on_config is called in its
+ * processes. *ret_text (malloc'd, may be NULL): what changed. On failure nothing
+ * did. */
+int molt_session_reload(struct molt_session *session, char **ret_text, struct molt_error *err);
 
 /* Why the last save isn't live: printed, and kept for status and page. */
 void molt_session_problem(struct molt_session *session, const char *kind, const char *text);

@@ -74,6 +74,7 @@ enum molt_frame_type {
     MOLT_FRAME_OVER,      /* u32 reason (as int), str root, u64 connections: the root supervisor
                              ended with an error; the host ends what is left, then the connection,
                              then itself with MOLT_HOST_EXIT_OVER. Newer hosts may append to it. */
+    MOLT_FRAME_HANGUP,    /* it got SIGHUP: the configuration should be read again */
 };
 
 /* upgrade result: u64 world, u32 n, n * (str module, u32 old_number (0: new),

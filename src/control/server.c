@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -277,21 +278,39 @@ static void end_if_over(struct molt_control *control)
     stop_host(control);
 }
 
+/* The file is the agent's to read: without one nothing can be done. */
+static void pass_hangup(struct molt_control *control)
+{
+    struct signalfd_siginfo info;
+    struct molt_buf nothing = MOLT_BUF_INIT;
+    if (read(control->config.hangup_fd, &info, sizeof(info)) < 0)
+        return;
+    if (control->conn)
+        send_event(control, MOLT_FRAME_HANGUP, &nothing);
+    else
+        molt_log_ring_push(control->config.ring, MOLT_WARN,
+                           "SIGHUP: no agent is connected that could read the configuration; "
+                           "nothing changed");
+}
+
 int molt_control_step(struct molt_control *control, int timeout_ms)
 {
     struct molt_control_config *config = &control->config;
-    enum { CONN, EVENT, RING, LISTEN, SIGNAL, N };
+    enum { CONN, EVENT, RING, LISTEN, SIGNAL, HANGUP, N };
     struct pollfd p[N] = {
         [CONN] = {control->conn ? molt_conn_fd(control->conn) : -1, POLLIN, 0},
         [EVENT] = {molt_host_event_fd(config->host), POLLIN, 0},
         [RING] = {quiet_without_agent(control, molt_log_ring_fd(config->ring)), POLLIN, 0},
         [LISTEN] = {config->listen_fd, POLLIN, 0},
         [SIGNAL] = {config->signal_fd, POLLIN, 0},
+        [HANGUP] = {config->hangup_fd, POLLIN, 0},
     };
     if (poll(p, N, timeout_ms) < 0 && errno != EINTR)
         return 1;
     if (p[SIGNAL].revents)
         stop_host(control);
+    if (p[HANGUP].revents)
+        pass_hangup(control);
     if (p[CONN].revents && control->conn)
         serve_conn(control);
     if (p[EVENT].revents && !control->requests.is_stopped)

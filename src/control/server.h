@@ -29,6 +29,8 @@ struct molt_control_config {
     int conn_fd;                    /* a connected agent, consumed; -1: none yet */
     int listen_fd;                  /* where agents may connect later, consumed; -1: nowhere */
     int signal_fd;                  /* readable when the host shall stop; borrowed; -1: none */
+    int hangup_fd;                  /* a signalfd of SIGHUP: the agent is asked to read the
+                                       configuration again; borrowed; -1: none */
 };
 
 /* On failure the descriptors stay the caller's. */

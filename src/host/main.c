@@ -44,11 +44,13 @@ static const char help[] =
     "  --help, --version\n"
     "\n"
     "SIGTERM and SIGINT stop the app in order, within 5 seconds or the app's stop_ms.\n"
+    "SIGHUP asks the agent to read molt.conf again.\n"
     "Exit codes: 0 stopped, 1 failed, 2 usage, 3 the root supervisor gave up.\n";
 
 struct options {
     const char *store, *listen_path;
     int conn_fd;
+    int signal_fd, hangup_fd; /* not given, but beside them all the way */
     unsigned workers, spares;
     size_t stack_bytes;
     bool is_sealed, is_pinned;
@@ -162,16 +164,20 @@ static int read_options(int argc, char **argv, struct options *o)
 
 /* Before any thread exists: signals come through a descriptor, and a peer that
  * went away is an error code. */
-static int take_signals(void)
+static int take_signals(struct options *o)
 {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+    sigset_t stop, hangup;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTERM);
+    sigaddset(&stop, SIGINT);
+    sigemptyset(&hangup);
+    sigaddset(&hangup, SIGHUP);
+    if (sigprocmask(SIG_BLOCK, &stop, NULL) < 0 || sigprocmask(SIG_BLOCK, &hangup, NULL) < 0)
         return -1;
     signal(SIGPIPE, SIG_IGN);
-    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    o->hangup_fd = signalfd(-1, &hangup, SFD_CLOEXEC | SFD_NONBLOCK);
+    o->signal_fd = signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
+    return o->hangup_fd < 0 || o->signal_fd < 0 ? -1 : 0;
 }
 
 static int complain(int code, const struct molt_error *err)
@@ -181,14 +187,15 @@ static int complain(int code, const struct molt_error *err)
 }
 
 static int serve(struct molt_host *host, struct surroundings *s, const struct options *o,
-                 int listen_fd, int signal_fd)
+                 int listen_fd)
 {
     struct molt_control_config config = {.host = host,
                                          .settings = s->settings,
                                          .ring = s->ring,
                                          .conn_fd = o->conn_fd,
                                          .listen_fd = listen_fd,
-                                         .signal_fd = signal_fd};
+                                         .signal_fd = o->signal_fd,
+                                         .hangup_fd = o->hangup_fd};
     struct molt_control *control;
     struct molt_error err = {0};
     int rc = molt_control_new(&config, &control);
@@ -203,7 +210,7 @@ static int serve(struct molt_host *host, struct surroundings *s, const struct op
     return rc < 0 ? complain(rc, &err) : 0;
 }
 
-static int run_host(struct surroundings *s, const struct options *o, int listen_fd, int signal_fd)
+static int run_host(struct surroundings *s, const struct options *o, int listen_fd)
 {
     struct molt_host_config config = {.size = sizeof(config),
                                       .store = o->store,
@@ -221,18 +228,19 @@ static int run_host(struct surroundings *s, const struct options *o, int listen_
     if (rc < 0)
         return complain(rc, &err);
     rc = molt_crash_install(molt_host_code(host), &err);
-    rc = rc < 0 ? complain(rc, &err) : serve(host, s, o, listen_fd, signal_fd);
+    rc = rc < 0 ? complain(rc, &err) : serve(host, s, o, listen_fd);
     molt_crash_uninstall();
     molt_host_free(host);
     return rc;
 }
 
-static int run(const struct options *o)
+static int run(struct options *o)
 {
     struct surroundings s = {0};
     struct molt_error err = {0};
-    int listen_fd = -1, signal_fd = take_signals();
-    int rc = signal_fd < 0 ? molt_error_set(&err, MOLT_EIO, "signals: %s", strerror(errno)) : 0;
+    int listen_fd = -1;
+    int rc =
+        take_signals(o) < 0 ? molt_error_set(&err, MOLT_EIO, "signals: %s", strerror(errno)) : 0;
     if (rc == 0 && o->conn_fd >= 0 && fcntl(o->conn_fd, F_SETFD, FD_CLOEXEC) < 0)
         rc = molt_error_set(&err, MOLT_EINVAL, "--control %d: %s", o->conn_fd, strerror(errno));
     if (rc == 0 && o->listen_path)
@@ -241,7 +249,7 @@ static int run(const struct options *o)
         rc = molt_settings_new(&s.settings);
     if (rc == 0)
         rc = molt_log_ring_new(LOG_MESSAGES, &s.ring);
-    rc = rc < 0 ? complain(rc, &err) : run_host(&s, o, listen_fd, signal_fd);
+    rc = rc < 0 ? complain(rc, &err) : run_host(&s, o, listen_fd);
     if (listen_fd >= 0)
         unlink(o->listen_path);
     molt_log_ring_free(s.ring);

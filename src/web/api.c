@@ -225,6 +225,19 @@ static int serve_load(const struct molt_api *api, json_t *body, json_t **ret,
     return rc;
 }
 
+static int serve_reload(const struct molt_api *api, json_t *body, json_t **ret,
+                        struct molt_error *err)
+{
+    char *text = NULL;
+    int rc = unpack(body, err, "{}");
+    if (rc == 0)
+        rc = api->actions.reload(api->actions.user, &text, err);
+    if (rc == 0)
+        rc = finish(0, json_pack("{s:o}", "text", molt_json_text(text ? text : "")), ret, err);
+    free(text);
+    return rc;
+}
+
 static int serve_stop(const struct molt_api *api, json_t *body, json_t **ret,
                       struct molt_error *err)
 {
@@ -247,7 +260,8 @@ static const struct route {
     {"GET", "/v1/status", serve_status}, {"GET", "/v1/modules", serve_modules},
     {"GET", "/v1/worlds", serve_worlds}, {"GET", "/v1/ps", serve_ps},
     {"GET", "/v1/tree", serve_tree},     {"POST", "/v1/purge", serve_purge},
-    {"POST", "/v1/load", serve_load},    {"POST", "/v1/stop", serve_stop},
+    {"POST", "/v1/load", serve_load},    {"POST", "/v1/reload", serve_reload},
+    {"POST", "/v1/stop", serve_stop},
 };
 
 static unsigned http_status(int code)

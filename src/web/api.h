@@ -6,6 +6,7 @@
  *     GET  /v1/status   /v1/modules   /v1/worlds   /v1/ps   /v1/tree
  *     POST /v1/purge    {"module": "counter", "version": 1, "hard": false}, all optional
  *     POST /v1/load     {"file": "/path/to/file.c"}
+ *     POST /v1/reload   {}: read molt.conf again
  *     POST /v1/stop     {"timeout_ms": 5000}
  *
  * An error is {"error": {"code", "text"}} with a status to match.
@@ -39,6 +40,8 @@ struct molt_web_actions {
     /* Build @file and bring it in as a module. *ret_text (malloc'd) says what
      * happened. NULL: not possible here. */
     int (*load)(void *user, const char *file, char **ret_text, struct molt_error *err);
+    /* Read molt.conf again. *ret_text (malloc'd) says what changed. */
+    int (*reload)(void *user, char **ret_text, struct molt_error *err);
     /* Stop everything, after this request was answered. */
     void (*stop)(void *user, int timeout_ms);
     void *user;

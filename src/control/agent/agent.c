@@ -225,6 +225,8 @@ static void on_event(void *user, const struct molt_frame *frame)
         take_contained(agent, frame);
     else if (frame->type == MOLT_FRAME_OVER)
         take_over(agent, &r);
+    else if (frame->type == MOLT_FRAME_HANGUP && agent->events.on_hangup)
+        agent->events.on_hangup(agent->events.user);
     else if (frame->type == MOLT_FRAME_CRASH && !agent->has_crash)
         agent->has_crash = molt_record_get_crash(frame->payload, frame->len, &agent->crash) == 0;
 }
@@ -488,6 +490,39 @@ int molt_agent_apply(struct molt_agent *agent, struct molt_set *set, struct molt
         return rc;
     }
     take_set(agent, set, was_down ? is_same_set(agent->good, set) : ret->is_unchanged, was_down);
+    return 0;
+}
+
+static int configure_copy(struct molt_agent *agent, struct molt_set *set, size_t n,
+                          char *const *keys, char *const *values, struct molt_error *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        rc = molt_set_configure(set, keys[i], values[i]);
+    if (rc < 0)
+        return molt_error_set(err, rc, "out of memory");
+    rc = reconfigure(agent, set, err);
+    if (rc < 0 && !molt_link_is_lost(agent->link))
+        reconfigure_back(agent, set);
+    return rc;
+}
+
+int molt_agent_configure(struct molt_agent *agent, size_t n, char *const *keys, char *const *values,
+                         struct molt_error *err)
+{
+    struct molt_set *set;
+    if (!agent->good || !agent->link)
+        return molt_error_set(err, MOLT_ECLOSED, "no host runs at the moment");
+    int rc = molt_set_copy(agent->good, &set);
+    if (rc < 0)
+        return molt_error_set(err, rc, "out of memory");
+    rc = configure_copy(agent, set, n, keys, values, err);
+    if (rc < 0) {
+        molt_set_free(set);
+        return rc;
+    }
+    molt_set_free(agent->good);
+    agent->good = set;
     return 0;
 }
 

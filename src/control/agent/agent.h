@@ -33,6 +33,9 @@ struct molt_agent_events {
     void (*on_down)(void *user, const char *text, unsigned restart_ms);
     /* It runs again after that. */
     void (*on_up)(void *user, pid_t pid);
+    /* Somebody sent it SIGHUP: the configuration should be read again. Call
+     * molt_agent_configure() later, not from here. */
+    void (*on_hangup)(void *user);
     void *user;
 };
 
@@ -65,6 +68,12 @@ int molt_agent_adopt(struct molt_agent *agent, struct molt_set *set, struct molt
  * still runs from an earlier agent, if need be. On success @set is the good
  * set. On failure everything is as before. Returns ret->code. */
 int molt_agent_apply(struct molt_agent *agent, struct molt_set *set, struct molt_outcome *ret);
+
+/* Give the host that runs these values, and keep them for those that are started
+ * later; on_config is called in its processes. Keys that aren't given stay as they
+ * are. On failure nothing changes. MOLT_ECLOSED: no host runs. */
+int molt_agent_configure(struct molt_agent *agent, size_t n, char *const *keys, char *const *values,
+                         struct molt_error *err);
 
 /* Of the control connection; -1 when there is none. */
 int molt_agent_fd(const struct molt_agent *agent);
