@@ -31,6 +31,12 @@ void molt_statem_init(struct molt_statem *m, int state)
     m->must_enter = true;
 }
 
+void molt_statem_start(struct molt_statem *m)
+{
+    m->is_handling = m->is_starting = true;
+    m->must_enter = false;
+}
+
 void molt_statem_offer(struct molt_statem *m, struct molt_statem_event *event)
 {
     event->slot = -1;
@@ -96,10 +102,10 @@ static void disarm_one(struct molt_statem *m, struct molt_statem_action *ret)
 
 /* ---- drawing actions ---------------------------------------------------- */
 
-static void begin_handler(struct molt_statem *m, struct molt_statem_event *event)
+static void begin_handler(struct molt_statem *m, struct molt_statem_event *event, bool is_entering)
 {
     m->is_handling = true;
-    m->is_entering = !event;
+    m->is_entering = is_entering;
     m->event = event;
     m->next_state = m->state;
     m->is_postponed = m->is_repeated = false;
@@ -115,7 +121,7 @@ static bool handle_next(struct molt_statem *m, struct molt_statem_action *ret)
     if (event->slot >= 0)
         m->timeout[event->slot].is_set = false;
     cancel(m, MOLT_STATEM_EVENT_TIMEOUT);
-    begin_handler(m, event);
+    begin_handler(m, event, false);
     *ret = (struct molt_statem_action){.kind = MOLT_STATEM_HANDLE,
                                        .event = event,
                                        .slot = event->slot};
@@ -129,7 +135,7 @@ bool molt_statem_next(struct molt_statem *m, struct molt_statem_action *ret)
         return false;
     if (m->must_enter) {
         m->must_enter = false;
-        begin_handler(m, NULL);
+        begin_handler(m, NULL, true);
         *ret = (struct molt_statem_action){.kind = MOLT_STATEM_ENTER, .old_state = m->old_state};
         return true;
     }
@@ -140,6 +146,19 @@ bool molt_statem_next(struct molt_statem *m, struct molt_statem_action *ret)
         return handle_next(m, ret);
     disarm_one(m, ret);
     return true;
+}
+
+bool molt_statem_is_due(const struct molt_statem *m)
+{
+    return !m->is_stopped && (m->must_enter || m->n_wanted > 0 || m->disarm != 0 ||
+                              !molt_list_is_empty(&m->queue) || !molt_list_is_empty(&m->mail));
+}
+
+void molt_statem_begin(struct molt_statem *m)
+{
+    assert(!m->is_handling);
+    cancel(m, MOLT_STATEM_EVENT_TIMEOUT);
+    begin_handler(m, NULL, false);
 }
 
 /* ---- inside a handler --------------------------------------------------- */
@@ -154,7 +173,7 @@ int molt_statem_go(struct molt_statem *m, int state)
 
 int molt_statem_repeat(struct molt_statem *m)
 {
-    if (!m->is_handling || m->is_entering)
+    if (!m->is_handling || m->is_entering || m->is_starting)
         return MOLT_EINVAL;
     m->is_repeated = true;
     return 0;
@@ -162,10 +181,15 @@ int molt_statem_repeat(struct molt_statem *m)
 
 int molt_statem_postpone(struct molt_statem *m)
 {
-    if (!m->is_handling || m->is_entering || m->event->slot >= 0)
+    if (!m->is_handling || !m->event || m->event->slot >= 0)
         return MOLT_EINVAL;
     m->is_postponed = true;
     return 0;
+}
+
+void molt_statem_unpostpone(struct molt_statem *m)
+{
+    m->is_postponed = false;
 }
 
 int molt_statem_insert(struct molt_statem *m, struct molt_statem_event *event)
@@ -215,6 +239,9 @@ bool molt_statem_done(struct molt_statem *m, int rc)
         molt_list_append(&m->postponed, &m->event->link);
     if (rc < 0) {
         m->is_stopped = true;
+    } else if (m->is_starting) {
+        m->state = m->old_state = m->next_state;
+        m->must_enter = true;
     } else if (m->next_state != m->state) {
         change_state(m);
     } else if (m->is_repeated) {
@@ -222,20 +249,22 @@ bool molt_statem_done(struct molt_statem *m, int rc)
         m->must_enter = true;
     }
     put_in_front(&m->queue, &m->inserted);
+    m->is_starting = false;
     m->event = NULL;
     return !is_kept;
 }
 
-void molt_statem_renumber(struct molt_statem *m, int state)
+void molt_statem_renumber(struct molt_statem *m, const uint8_t map[MOLT_STATEM_STATES_MAX])
 {
-    assert(!m->is_handling);
-    m->old_state = m->old_state == m->state ? state : m->old_state;
-    m->state = m->next_state = state;
+    assert(!m->is_handling && map[m->state] < MOLT_STATEM_STATES_MAX);
+    m->state = m->next_state = map[m->state];
+    /* As if it had always been in this one. */
+    m->old_state = map[m->old_state] == MOLT_STATEM_GONE ? m->state : map[m->old_state];
 }
 
 struct molt_statem_event *molt_statem_take(struct molt_statem *m)
 {
-    struct molt_list *lists[] = {&m->postponed, &m->queue, &m->mail};
+    struct molt_list *lists[] = {&m->postponed, &m->queue, &m->mail, &m->inserted};
     for (unsigned i = 0; i < sizeof(lists) / sizeof(*lists); i++)
         while (!molt_list_is_empty(lists[i])) {
             struct molt_statem_event *event =

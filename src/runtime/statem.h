@@ -60,8 +60,8 @@ struct molt_statem {
     struct molt_statem_timeout timeout[MOLT_STATEM_SLOTS];
     uint64_t last_ref;
     /* The handler at hand. */
-    bool is_handling, is_entering;
-    struct molt_statem_event *event; /* NULL while entering */
+    bool is_handling, is_entering, is_starting;
+    struct molt_statem_event *event; /* NULL: it handles none of the machine's */
     int next_state;
     bool is_postponed, is_repeated;
     struct molt_list inserted;
@@ -92,6 +92,10 @@ struct molt_statem_action {
 /* Begin in @state, which is entered first (@old_state is the same). */
 void molt_statem_init(struct molt_statem *m, int state);
 
+/* Right after that: what sets the machine up runs as a handler, to be closed with
+ * _done(). The state that it goes to is the first one. */
+void molt_statem_start(struct molt_statem *m);
+
 /* A message has come; it belongs to the machine until _done() gives it back. */
 void molt_statem_offer(struct molt_statem *m, struct molt_statem_event *event);
 
@@ -103,6 +107,14 @@ void molt_statem_fired(struct molt_statem *m, uint64_t ref);
  * and call _done() before drawing again. */
 bool molt_statem_next(struct molt_statem *m, struct molt_statem_action *ret);
 
+/* Whether _next() would have one. */
+bool molt_statem_is_due(const struct molt_statem *m);
+
+/* Between handlers: one begins for something that is no event of the machine's;
+ * close it with _done(). It can do all but postpone, and ends the event timeout
+ * as any event does. */
+void molt_statem_begin(struct molt_statem *m);
+
 /* ---- inside a handler ---------------------------------------------------- */
 
 /* MOLT_EINVAL outside of one, for a state that there isn't, and in the cases
@@ -112,12 +124,16 @@ bool molt_statem_next(struct molt_statem *m, struct molt_statem_action *ret);
  * in already: the same as not calling it. */
 int molt_statem_go(struct molt_statem *m, int state);
 
-/* Enter the state that it is in once more. Neither replays nor cancels. */
+/* Enter the state that it is in once more. Neither replays nor cancels. Not while
+ * entering or starting. */
 int molt_statem_repeat(struct molt_statem *m);
 
-/* Handle this message again after the next change of state. Not while entering
- * and not for timeouts. */
+/* Handle this message again after the next change of state. Only where it handles
+ * one. */
 int molt_statem_postpone(struct molt_statem *m);
+
+/* Not after all. */
+void molt_statem_unpostpone(struct molt_statem *m);
 
 /* Handle @event next, before any that wait; several in the order of the calls.
  * Not while entering. */
@@ -132,12 +148,15 @@ int molt_statem_set_timeout(struct molt_statem *m, int slot, int ms);
  * it was postponed. What _insert() took goes to the queue, also when stopped. */
 bool molt_statem_done(struct molt_statem *m, int rc);
 
-/* Between handlers: the state is numbered @state from now on (an upgrade has
- * moved it in its table). Nothing is entered, replayed or cancelled. */
-void molt_statem_renumber(struct molt_statem *m, int state);
+/* Between handlers: state i is numbered @map[i] from now on (an upgrade has moved
+ * it in its table), or is gone, which the one that it is in can't be. Nothing is
+ * entered, replayed or cancelled. */
+#define MOLT_STATEM_GONE UINT8_MAX
+void molt_statem_renumber(struct molt_statem *m, const uint8_t map[MOLT_STATEM_STATES_MAX]);
 
 /* Take an event back when the machine is gone: postponed ones first, in their
- * order, then those that wait; NULL when there is none left. */
+ * order, then those that wait, then those that the handler at hand has inserted;
+ * NULL when there is none left. */
 struct molt_statem_event *molt_statem_take(struct molt_statem *m);
 
 #endif

@@ -410,11 +410,88 @@ static void renumbering_a_state_is_no_change(void **state)
     struct rig *r = begin(common);
     mail(r, "tp");
     expect(r, ">00 t0 p0");
-    molt_statem_renumber(&r->m, 5);
+    uint8_t map[MOLT_STATEM_STATES_MAX] = {5, 6, 0};
+    molt_statem_renumber(&r->m, map);
     expect(r, "");
     fire(r, MOLT_STATEM_STATE_TIMEOUT);
     mail(r, "n");
     expect(r, "S5 n5 >56 p6");
+}
+
+/* Renumbered between a change and its enter handler. */
+static void state_left_that_is_gone_counts_as_the_one_it_is_in(void **state)
+{
+    (void)state;
+    for (int is_gone = 0; is_gone < 2; is_gone++) {
+        struct rig *r = begin(common);
+        expect(r, ">00");
+        mail(r, "n");
+        struct molt_statem_action a;
+        assert_true(molt_statem_next(&r->m, &a));
+        act(r, &a);
+        uint8_t map[MOLT_STATEM_STATES_MAX] = {is_gone ? MOLT_STATEM_GONE : 4, 3};
+        molt_statem_renumber(&r->m, map);
+        expect(r, is_gone ? "n0 >33" : "n0 >43");
+    }
+}
+
+/* ---- callbacks around the machine's events -------------------------------- */
+
+static void start_chooses_the_first_state(void **state)
+{
+    (void)state;
+    struct rig *r = begin(common);
+    molt_statem_start(&r->m);
+    assert_int_equal(molt_statem_postpone(&r->m), MOLT_EINVAL);
+    assert_int_equal(molt_statem_repeat(&r->m), MOLT_EINVAL);
+    assert_int_equal(molt_statem_go(&r->m, 2), 0);
+    assert_int_equal(molt_statem_set_timeout(&r->m, MOLT_STATEM_STATE_TIMEOUT, 7), 0);
+    insert(r, 'i');
+    assert_true(molt_statem_done(&r->m, 0));
+    mail(r, "a");
+    expect(r, ">22 i2 a2");
+    assert_int_equal(r->ms[MOLT_STATEM_STATE_TIMEOUT], 7);
+}
+
+static void start_that_fails_leaves_nothing_to_do(void **state)
+{
+    (void)state;
+    struct rig *r = begin(common);
+    molt_statem_start(&r->m);
+    assert_true(molt_statem_done(&r->m, MOLT_EIO));
+    assert_false(molt_statem_is_due(&r->m));
+    expect(r, "");
+}
+
+static void other_callbacks_change_the_state_and_end_the_event_timeout(void **state)
+{
+    (void)state;
+    struct rig *r = begin(common);
+    mail(r, "up");
+    expect(r, ">00 u0 p0");
+    mail(r, "u");
+    expect(r, "u0");
+    assert_true(r->ref[MOLT_STATEM_EVENT_TIMEOUT] != 0);
+    molt_statem_begin(&r->m);
+    assert_int_equal(molt_statem_postpone(&r->m), MOLT_EINVAL);
+    assert_int_equal(molt_statem_go(&r->m, 1), 0);
+    assert_true(molt_statem_done(&r->m, 0));
+    expect(r, ">01 p1");
+    assert_true(r->ref[MOLT_STATEM_EVENT_TIMEOUT] == 0);
+}
+
+static void what_a_handler_had_inserted_is_given_back_too(void **state)
+{
+    (void)state;
+    struct rig *r = begin(common);
+    expect(r, ">00");
+    mail(r, "ab");
+    struct molt_statem_action a;
+    assert_true(molt_statem_next(&r->m, &a));
+    insert(r, 'i');
+    assert_int_equal(molt_container_of(molt_statem_take(&r->m), struct message, event)->name, 'b');
+    assert_int_equal(molt_container_of(molt_statem_take(&r->m), struct message, event)->name, 'i');
+    assert_null(molt_statem_take(&r->m));
 }
 
 /* ---- random machines beside a plain model ------------------------------- */
@@ -530,9 +607,12 @@ static void wish_for(struct rig *r, const struct wish *w, bool is_entering)
 static bool step_both(struct rig *r, struct model *o, int *slots, int *ms, int *n)
 {
     struct molt_statem_action a = {.kind = MOLT_STATEM_ARM};
-    bool is_any;
+    bool is_any, is_due = molt_statem_is_due(&r->m), is_drawn = false;
     while ((is_any = molt_statem_next(&r->m, &a)) && a.kind >= MOLT_STATEM_ARM)
-        r->ref[a.slot] = a.kind == MOLT_STATEM_ARM ? a.ref : 0;
+        r->ref[a.slot] = a.kind == MOLT_STATEM_ARM ? a.ref : 0, is_drawn = true;
+    /* What only cancels something that is not set is due, and draws nothing. */
+    assert_true(is_due || (!is_any && !is_drawn));
+    assert_true(is_any || !molt_statem_is_due(&r->m));
     if (!o->must_enter)
         model_timeouts(o, slots, ms, n);
     char *from = o->queue[0] ? o->queue : o->mail;
@@ -641,6 +721,11 @@ int main(void)
         cmocka_unit_test(timeouts_of_no_time_can_be_cancelled_before_they_come),
         cmocka_unit_test(timeout_of_the_enter_handler_replaces_the_transitions),
         cmocka_unit_test(renumbering_a_state_is_no_change),
+        cmocka_unit_test(state_left_that_is_gone_counts_as_the_one_it_is_in),
+        cmocka_unit_test(start_chooses_the_first_state),
+        cmocka_unit_test(start_that_fails_leaves_nothing_to_do),
+        cmocka_unit_test(other_callbacks_change_the_state_and_end_the_event_timeout),
+        cmocka_unit_test(what_a_handler_had_inserted_is_given_back_too),
         cmocka_unit_test(random_machines_do_what_the_model_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
