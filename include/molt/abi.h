@@ -49,9 +49,13 @@ enum molt_handler_kind {
 struct molt_handler {
     const char *type;
     uint32_t size;
-    uint32_t kind;
+    uint32_t kind; /* bits 0 to 7: enum molt_handler_kind; 8 to 23: the states of a state
+                      machine in which it handles, none being all */
     molt_any_fn fn;
 };
+
+#define MOLT_HANDLER_KIND_MASK 0xffu
+#define MOLT_HANDLER_STATES_SHIFT 8
 
 /* A migration: int fn(const OLD *, S *), from the old state layout OLD. */
 struct molt_change {
@@ -100,6 +104,28 @@ struct molt_server {
     molt_any_fn on_down;     /* int fn(S *, const struct molt_down *): see molt_monitor() */
     struct molt_limits limits;
     molt_any_fn on_data; /* int fn(S *, const struct molt_net_data *): see <molt/net.h> */
+};
+
+/* ---- state machines --------------------------------------------------------- */
+
+#define MOLT_STATES_MAX 16
+
+/* A state; see <molt/statem.h>. Any function may be NULL. */
+struct molt_state_entry {
+    const char *name;             /* NULL: there is no such state */
+    molt_any_fn enter;            /* int fn(S *, int from): from itself at first */
+    molt_any_fn on_state_timeout; /* int fn(S *) */
+    molt_any_fn on_event_timeout; /* int fn(S *) */
+    molt_any_fn on_named_timeout; /* int fn(S *, int name) */
+};
+
+/* What a server lacks to be a state machine: an extension of kind MOLT_EXT_STATEM
+ * in the server's module. */
+struct molt_state_table {
+    uint32_t size;
+    uint32_t reserved;
+    const char *server;
+    struct molt_state_entry state[MOLT_STATES_MAX]; /* without gaps */
 };
 
 /* ---- supervisors ----------------------------------------------------------- */
@@ -189,9 +215,11 @@ struct molt_module {
     const struct molt_view *views, *views_end;
 };
 
-/* Kinds of extension that the host itself reads: int fn(void), void fn(void). */
+/* Kinds of extension that the host itself reads: int fn(void), void fn(void),
+ * struct molt_state_table. */
 #define MOLT_EXT_ON_LOAD "molt.on_load"
 #define MOLT_EXT_ON_ABANDON "molt.on_abandon"
+#define MOLT_EXT_STATEM "molt.statem"
 
 #define MOLT_SECTION_EDGE_(type, section)                                                          \
     extern type __start_##section[] __attribute__((weak, visibility("hidden")));                   \

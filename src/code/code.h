@@ -50,6 +50,7 @@ struct molt_server_ref {
     const struct molt_type *const *handler_types; /* like desc->on */
     const struct molt_type *const *change_types;  /* like desc->change */
     size_t n_handlers, n_changes;
+    const struct molt_state_table *states; /* in the image; NULL: no state machine */
 };
 
 #define MOLT_SERVERS_MAX MOLT_LIMIT(1024, 16) /* server names ever used in one host */

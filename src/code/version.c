@@ -181,6 +181,42 @@ static size_t count_changes(const struct molt_server *desc)
     return n;
 }
 
+static const struct molt_state_table *find_states(const struct molt_version *v, const char *server)
+{
+    const struct molt_module *d = v->desc;
+    for (const struct molt_extension *e = d->extensions; e < d->extensions_end; e++) {
+        const struct molt_state_table *table = e->data;
+        if (strcmp(e->kind, MOLT_EXT_STATEM) == 0 && is_inside(&v->image, table, table + 1) &&
+            table && is_inside(&v->image, table->server, table->server + 1) &&
+            strcmp(table->server, server) == 0)
+            return table;
+    }
+    return NULL;
+}
+
+/* A table of states is one by its size and names, and handlers name states of it
+ * alone. */
+static bool are_states_fine(const struct molt_version *v, const struct molt_server *desc,
+                            const struct molt_state_table *states)
+{
+    unsigned n = 0;
+    while (states && n < MOLT_STATES_MAX && states->state[n].name) {
+        const char *name = states->state[n].name;
+        if (!is_inside(&v->image, name, name + 1))
+            return false;
+        n++;
+    }
+    for (unsigned i = n; states && i < MOLT_STATES_MAX; i++)
+        if (states->state[i].name)
+            return false;
+    if (states && (states->size != sizeof(*states) || n == 0 || desc->run))
+        return false;
+    for (size_t i = 0; i < MOLT_HANDLERS_MAX; i++)
+        if (desc->on[i].kind >> MOLT_HANDLER_STATES_SHIFT >> n)
+            return false;
+    return true;
+}
+
 static int ready_server(struct molt_code *code, struct molt_version *v, size_t i,
                         const struct molt_type *const *types, struct molt_error *err)
 {
@@ -194,7 +230,8 @@ static int ready_server(struct molt_code *code, struct molt_version *v, size_t i
               strcmp(desc->name, meta->name) == 0 && count_handlers(desc) == meta->n_handlers &&
               count_changes(desc) == meta->n_changes &&
               v->meta->types[meta->state_type].size == desc->state_size;
-    if (!ok)
+    const struct molt_state_table *states = ok ? find_states(v, meta->name) : NULL;
+    if (!ok || !are_states_fine(v, desc, states))
         return molt_error_set(err, MOLT_EFORMAT, "%s: the image's server %s isn't as described",
                               v->module, meta->name);
     v->server_ids[i] = molt_server_intern(code, meta->name, err);
@@ -209,6 +246,7 @@ static int ready_server(struct molt_code *code, struct molt_version *v, size_t i
         .change_types = select_types(types, meta->change_types, meta->n_changes),
         .n_handlers = meta->n_handlers,
         .n_changes = meta->n_changes,
+        .states = states,
     };
     if (!ref->handler_types || !ref->change_types)
         return molt_error_set(err, MOLT_ENOMEM, "out of memory");

@@ -41,13 +41,20 @@ enum molt_callback_kind {
     MOLT_CALLBACK_CONFIG,
     MOLT_CALLBACK_EXIT,
     MOLT_CALLBACK_DOWN,
+    MOLT_CALLBACK_ENTER,
+    MOLT_CALLBACK_STATE_TIMEOUT,
+    MOLT_CALLBACK_EVENT_TIMEOUT,
+    MOLT_CALLBACK_NAMED_TIMEOUT,
 };
 
 struct molt_callback {
     enum molt_callback_kind kind;
     bool is_call;     /* a negative result is the caller's answer */
     bool is_answered; /* the handler replied */
-    int fd;           /* READY */
+    union {
+        int fd;     /* READY */
+        int number; /* ENTER: the state before; NAMED_TIMEOUT: its name */
+    };
     unsigned events;
     molt_any_fn fn;
     void *arg;

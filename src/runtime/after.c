@@ -25,6 +25,13 @@ static void fire_timeout(struct molt_runtime *rt, const struct molt_timer_event 
     molt_process_signal(p, MOLT_DO_TIMEOUT);
 }
 
+static void wake_machine(struct molt_runtime *rt, const struct molt_timer_event *event)
+{
+    struct molt_process *p = molt_process_find(rt, event->pid);
+    if (p)
+        molt_process_signal(p, MOLT_DO_MACHINE);
+}
+
 void molt_timer_event_run(struct molt_runtime *rt, const struct molt_timer_event *event)
 {
     switch (event->kind) {
@@ -36,6 +43,9 @@ void molt_timer_event_run(struct molt_runtime *rt, const struct molt_timer_event
         break;
     case MOLT_TIMER_TIMEOUT:
         fire_timeout(rt, event);
+        break;
+    case MOLT_TIMER_MACHINE:
+        wake_machine(rt, event);
         break;
     case MOLT_TIMER_SEND:
         molt_send_now(rt, event);

@@ -23,6 +23,7 @@ enum molt_timer_kind {
     MOLT_TIMER_WAIT,    /* the wait `ref` of `pid` ends with MOLT_ETIMEDOUT */
     MOLT_TIMER_SLEEP,   /* the same, with 0 */
     MOLT_TIMER_TIMEOUT, /* molt_timeout() number `ref` of `pid` */
+    MOLT_TIMER_MACHINE, /* `pid`'s state machine looks what is due */
     MOLT_TIMER_SEND,    /* molt_send_after() number `ref`: `data`, packed, to `pid` */
 };
 

@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: The molt authors */
 #include "runtime/callback_quick.h"
 
+#include "runtime/machine.h"
 #include "runtime/rt.h"
 #include "runtime/supervisor.h"
 #include "runtime/worker.h"
@@ -41,7 +42,13 @@ static void invoke(struct molt_process *p, struct molt_activation *act)
     case MOLT_CALLBACK_DATA:
         cb->rc = molt_callback_call(p, cb->fn, state, cb->arg, NULL);
         break;
+    case MOLT_CALLBACK_ENTER:
+    case MOLT_CALLBACK_NAMED_TIMEOUT:
+        cb->rc = molt_callback_call(p, cb->fn, state, number(cb->number), NULL);
+        break;
     case MOLT_CALLBACK_TIMEOUT:
+    case MOLT_CALLBACK_STATE_TIMEOUT:
+    case MOLT_CALLBACK_EVENT_TIMEOUT:
     case MOLT_CALLBACK_RUN:
     case MOLT_CALLBACK_CONTINUE:
     case MOLT_CALLBACK_CONFIG:
@@ -175,6 +182,8 @@ enum molt_outcome molt_callback_run(struct molt_worker *w, struct molt_process *
     struct molt_activation *act = molt_callback_activation(p);
     molt_callback_begin(w, p, world, ref);
     invoke(p, act);
+    if (__builtin_expect(molt_process_is_machine(p), 0))
+        molt_machine_end(p, act, ref);
     enum molt_outcome outcome = molt_callback_conclude(p, &act->callback);
     molt_callback_end(w, p, act);
     return outcome;

@@ -51,6 +51,14 @@ static const char *name_of(enum molt_callback_kind kind)
         return "on_exit";
     case MOLT_CALLBACK_DOWN:
         return "on_down";
+    case MOLT_CALLBACK_ENTER:
+        return "enter";
+    case MOLT_CALLBACK_STATE_TIMEOUT:
+        return "on_state_timeout";
+    case MOLT_CALLBACK_EVENT_TIMEOUT:
+        return "on_event_timeout";
+    case MOLT_CALLBACK_NAMED_TIMEOUT:
+        return "on_named_timeout";
     case MOLT_CALLBACK_RUN:
         return "run";
     case MOLT_CALLBACK_CONTINUE:

@@ -22,6 +22,7 @@
 
 #include "base/clock.h"
 #include "runtime/fiber.h"
+#include "runtime/machine.h"
 #include "runtime/rt.h"
 #include "runtime/thread.h"
 
@@ -155,6 +156,16 @@ static int prepare_one(struct molt_runtime *rt, struct molt_process *p,
     return 0;
 }
 
+/* The same of @p, which is held; and its state machine, which stays where it is. */
+static int prepare_held(struct molt_runtime *rt, struct molt_process *p,
+                        const struct molt_conversion *conv, size_t index, struct molt_error *err)
+{
+    int id = conv->server_ids[index];
+    int rc = molt_machine_prepare(p, molt_world_server(conv->old_world, id),
+                                  molt_world_server(conv->new_world, id), err);
+    return rc < 0 ? rc : prepare_one(rt, p, conv, index, err);
+}
+
 /* ---- prepare ------------------------------------------------------------------- */
 
 /* Convert @p if it is between callbacks; else hold() will. */
@@ -199,10 +210,25 @@ static const struct molt_type *find_gone(const struct molt_conversion *conv,
     return NULL;
 }
 
+struct gone_mail {
+    const struct molt_conversion *conv;
+    const struct molt_type *gone;
+};
+
+static bool check_waiting(void *user, const struct molt_block *root)
+{
+    struct gone_mail *mail = user;
+    mail->gone = find_gone(mail->conv, root);
+    return !mail->gone;
+}
+
 /* @p is claimed and its inbox drained. */
 static const struct molt_type *find_gone_mail(const struct molt_conversion *conv,
                                               const struct molt_process *p)
 {
+    struct gone_mail waiting = {conv, NULL};
+    if (!molt_machine_each(p, check_waiting, &waiting))
+        return waiting.gone;
     const struct molt_type *gone = NULL;
     for (const struct molt_block *m = p->mail; m && !gone; m = molt_message_after(m))
         gone = find_gone(conv, m);
@@ -343,7 +369,7 @@ static int hold_all(struct molt_runtime *rt, const struct molt_conversion *conv,
         molt_pid pid = atomic_load(&p->pid);
         size_t index = pid ? listed(conv, p->server_id) : conv->n_servers;
         if (index < conv->n_servers && hold_one(p, pid, soon, blocker))
-            rc = prepare_one(rt, p, conv, index, err);
+            rc = prepare_held(rt, p, conv, index, err);
     }
     /* Timers before mailboxes: that is the way of a message. */
     if (rc == 0 && conv->n_types && !is_set(blocker))
@@ -442,10 +468,12 @@ static void adopt_one(struct molt_runtime *rt, struct molt_process *p)
 static void adopt_or_drop(struct molt_runtime *rt, struct molt_process *p, bool is_adopted)
 {
     if (molt_process_status(p) & MOLT_IS_HELD) {
-        if (is_adopted)
+        if (is_adopted) {
+            molt_machine_adopt(p);
             adopt_one(rt, p);
-        else
+        } else {
             drop_prepared(rt, p);
+        }
         release_held(rt, p);
         return;
     }

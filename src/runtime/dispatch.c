@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "runtime/callback.h"
+#include "runtime/machine.h"
 #include "runtime/relation.h"
 #include "runtime/rt.h"
 #include "runtime/socket.h"
@@ -36,6 +37,8 @@ static enum molt_outcome run_init(struct molt_worker *w, struct molt_process *p,
             molt_block_make(w->rt->heap, &w->runner.cache, &p->owner, ref->state_type, 1);
     if (!p->state_block)
         return end_new(p, MOLT_ENOMEM, "no memory for its state");
+    if (ref->states && !molt_process_is_machine(p) && molt_machine_start(p) < 0)
+        return end_new(p, MOLT_ENOMEM, "no memory for its state machine");
     struct molt_callback *cb = &molt_callback_activation(p)->callback;
     *cb = (struct molt_callback){.kind = MOLT_CALLBACK_INIT, .fn = ref->desc->init};
     if (arg) {
@@ -186,25 +189,67 @@ static const struct molt_handler *find_handler(const struct molt_server_ref *ref
     return NULL;
 }
 
-/* Nobody takes @m as it is; but on_other may. False: it was refused. */
-__attribute__((noinline)) static bool prepare_other(struct molt_process *p, struct molt_block *m,
-                                                    const struct molt_server_ref *ref,
-                                                    bool has_handler)
+static bool takes(const struct molt_handler *handler, const struct molt_block *m)
 {
     bool is_call = molt_message_kind(m) == MOLT_MESSAGE_CALL;
+    return (handler->kind & MOLT_HANDLER_KIND_MASK) ==
+           (is_call ? MOLT_HANDLER_CALL : MOLT_HANDLER_CAST);
+}
+
+static bool prepare_handler(struct molt_callback *cb, const struct molt_handler *handler,
+                            const struct molt_block *m)
+{
+    cb->fn = handler->fn;
+    cb->kind = MOLT_CALLBACK_CAST;
+    if (molt_message_kind(m) == MOLT_MESSAGE_CALL) {
+        cb->kind = MOLT_CALLBACK_CALL;
+        cb->is_call = true;
+        cb->from = molt_message_from(m);
+    }
+    return true;
+}
+
+static void refuse_type(struct molt_process *p, struct molt_block *m,
+                        const struct molt_server_ref *ref, bool has_handler)
+{
+    bool is_call = molt_message_kind(m) == MOLT_MESSAGE_CALL;
+    char why[128] = "it has no handler for that";
+    if (molt_process_is_machine(p))
+        molt_machine_describe_unhandled(p, why, sizeof(why));
+    refuse_message(p, m, MOLT_ETYPE, ref,
+                   !has_handler ? why
+                   : is_call    ? "its handler takes casts, not calls"
+                                : "its handler takes calls, not casts");
+}
+
+/* on_other can't answer, so a call gets its error at once; but a machine may
+ * postpone it. */
+static void settle_call(struct molt_process *p, struct molt_callback *cb, struct molt_block *m)
+{
+    if (molt_message_kind(m) != MOLT_MESSAGE_CALL)
+        return;
+    cb->from = molt_message_from(m);
+    cb->is_call = molt_process_is_machine(p);
+    if (!cb->is_call)
+        molt_process_complete(p->rt, cb->from.pid, cb->from.ref, MOLT_ETYPE, NULL);
+}
+
+/* @handler (may be NULL) is of @m's type, but doesn't take it as it is. One of a
+ * machine's states may, or on_other. False: it was refused. */
+__attribute__((noinline)) static bool prepare_other(struct molt_process *p, struct molt_block *m,
+                                                    const struct molt_server_ref *ref,
+                                                    const struct molt_handler *handler)
+{
     struct molt_callback *cb = &molt_callback_activation(p)->callback;
-    if (has_handler || !ref->desc->on_other) {
-        refuse_message(p, m, MOLT_ETYPE, ref,
-                       !has_handler ? "it has no handler for that"
-                       : is_call    ? "its handler takes casts, not calls"
-                                    : "its handler takes calls, not casts");
+    if (handler && molt_process_is_machine(p))
+        handler = molt_machine_handler(p, ref, handler);
+    if (handler && takes(handler, m))
+        return prepare_handler(cb, handler, m);
+    if (handler || !ref->desc->on_other) {
+        refuse_type(p, m, ref, handler != NULL);
         return false;
     }
-    /* on_other can't answer, so a call gets its error at once. */
-    if (is_call) {
-        struct molt_from from = molt_message_from(m);
-        molt_process_complete(p->rt, from.pid, from.ref, MOLT_ETYPE, NULL);
-    }
+    settle_call(p, cb, m);
     cb->kind = MOLT_CALLBACK_OTHER;
     cb->fn = ref->desc->on_other;
     cb->type_name = m->type->name;
@@ -227,15 +272,8 @@ static bool prepare_message(struct molt_process *p, struct molt_block *m,
     cb->is_call = cb->is_answered = false;
     uint32_t kind = is_call ? MOLT_HANDLER_CALL : MOLT_HANDLER_CAST;
     if (__builtin_expect(!handler || handler->kind != kind, 0))
-        return prepare_other(p, m, ref, handler != NULL);
-    cb->fn = handler->fn;
-    cb->kind = MOLT_CALLBACK_CAST;
-    if (is_call) {
-        cb->kind = MOLT_CALLBACK_CALL;
-        cb->is_call = true;
-        cb->from = molt_message_from(m);
-    }
-    return true;
+        return prepare_other(p, m, ref, handler);
+    return prepare_handler(cb, handler, m);
 }
 
 /* Whether a process that may not have that much can't live with it. */
@@ -257,6 +295,8 @@ static enum molt_outcome run_message(struct molt_worker *w, struct molt_process 
 {
     if (!prepare_message(p, m, ref)) {
         molt_message_drop(w->rt->heap, &w->runner.cache, m);
+        if (molt_process_is_machine(p))
+            molt_machine_skip(p);
         return MOLT_TURN_DONE;
     }
     if (__builtin_expect(p->bounds != NULL, 0) && is_too_large(p, m)) {
@@ -315,6 +355,19 @@ static enum molt_outcome run_notice(struct molt_worker *w, struct molt_process *
     return is_any ? molt_callback_run(w, p, world, ref) : MOLT_TURN_DONE;
 }
 
+/* What the state machine does next. */
+static enum molt_outcome run_machine(struct molt_worker *w, struct molt_process *p,
+                                     struct molt_world *world, const struct molt_server_ref *ref)
+{
+    struct molt_machine_step step;
+    if (!molt_machine_next(p, ref, &step))
+        return MOLT_TURN_DONE;
+    if (step.message)
+        return run_message(w, p, world, ref, step.message);
+    molt_callback_activation(p)->callback = step.callback;
+    return molt_callback_run(w, p, world, ref);
+}
+
 static enum molt_outcome run_native(struct molt_worker *w, struct molt_process *p,
                                     struct molt_world *world, struct molt_block *m)
 {
@@ -332,8 +385,11 @@ enum molt_outcome molt_dispatch_taken(struct molt_worker *w, struct molt_process
                                       struct molt_world *world, const struct molt_server_ref *ref,
                                       struct molt_block *m)
 {
-    return molt_message_is_notice(m) ? run_notice(w, p, world, ref, m)
-                                     : run_message(w, p, world, ref, m);
+    if (molt_message_is_notice(m))
+        return run_notice(w, p, world, ref, m);
+    if (__builtin_expect(molt_process_is_machine(p), 0))
+        molt_machine_take_up(p, m);
+    return run_message(w, p, world, ref, m);
 }
 
 enum molt_outcome molt_dispatch(struct molt_worker *w, struct molt_process *p, enum molt_task task)
@@ -359,6 +415,8 @@ enum molt_outcome molt_dispatch(struct molt_worker *w, struct molt_process *p, e
         return run_ready(w, p, world, ref);
     case MOLT_TASK_TIMEOUT:
         return run_timeout(w, p, world, ref);
+    case MOLT_TASK_MACHINE:
+        return run_machine(w, p, world, ref);
     case MOLT_TASK_CONTINUE:
         return run_plain(w, p, world, ref, MOLT_CALLBACK_CONTINUE);
     case MOLT_TASK_RUN:

@@ -82,7 +82,7 @@ static inline enum molt_outcome handle(struct molt_worker *w, struct molt_proces
 enum molt_outcome molt_mail_run(struct molt_worker *w, struct molt_process *p, unsigned tick)
 {
     enum molt_outcome outcome = MOLT_TURN_DONE;
-    if (p->bounds || molt_process_is_supervisor(p))
+    if (p->bounds || molt_process_is_machine(p) || molt_process_is_supervisor(p))
         return outcome;
     for (struct molt_block *m; outcome == MOLT_TURN_DONE && (m = p->mail) && is_usual(m) &&
                                w->runner.budget > 0 && !is_over(w, p, tick);) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The molt authors */
 /*
- * The usual mail: messages of one block for a process without bounds, whose
- * handlers return 0. They are handled in a row, with nothing in between but what
- * the promises need: a look at requests and at the world after each was taken.
+ * The usual mail: messages of one block for a process without bounds, which is no
+ * state machine, and whose handlers return 0. They are handled in a row, with nothing in between
+ * but what the promises need: a look at requests and at the world after each was taken.
  *
  * Threads: the worker that runs the process, on the process's fiber.
  */

@@ -66,10 +66,10 @@ static int follow_all(struct walk *walk, const struct molt_block *from)
     return rc;
 }
 
-/* Turn the ring of taken blocks, @root first, into a chain. */
-static void chain(struct walk *walk, struct molt_block *root)
+/* Turn @ring, @root first, into a chain. */
+static void chain(struct molt_list *ring, struct molt_block *root)
 {
-    struct molt_list *ring = &walk->transit.blocks, *first = root->link.next;
+    struct molt_list *first = root->link.next;
     ring->prev->next = NULL;
     root->link.next = root->link.prev = NULL;
     if (first == ring)
@@ -93,7 +93,7 @@ static int pack_graph(const struct molt_heap *heap, struct molt_owner *owner,
         int one = follow_all(&walk, molt_container_of(node, struct molt_block, link));
         rc = rc ? rc : one;
     }
-    chain(&walk, root);
+    chain(&walk.transit.blocks, root);
     return rc;
 }
 
@@ -155,6 +155,16 @@ size_t molt_message_unpack(struct molt_block *root, struct molt_list *list)
         more = next ? molt_container_of(next, struct molt_block, link) : NULL;
     }
     return bytes;
+}
+
+void molt_message_repack(struct molt_list *blocks, struct molt_block *root)
+{
+    molt_list_unlink(&root->link);
+    /* In front: before the first. */
+    molt_list_append(blocks->next, &root->link);
+    root->envelope = 0;
+    chain(blocks, root);
+    molt_list_init(blocks);
 }
 
 void molt_message_drop(struct molt_heap *heap, struct molt_block_cache *cache,

@@ -148,6 +148,10 @@ static inline size_t molt_message_unpack_single(struct molt_block *root)
  * again. Returns the sum of their bytes, which the owner doesn't count yet. */
 size_t molt_message_unpack(struct molt_block *root, struct molt_list *list);
 
+/* Pack ordinary blocks again: @root and all others on @blocks, which is empty then.
+ * A CAST from nobody, whose blocks keep their owner. */
+void molt_message_repack(struct molt_list *blocks, struct molt_block *root);
+
 /* Free a packed message. */
 void molt_message_drop(struct molt_heap *heap, struct molt_block_cache *cache,
                        struct molt_block *root);

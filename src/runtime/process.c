@@ -337,6 +337,13 @@ void molt_process_pluck(struct molt_process *p, struct molt_block *before, struc
     note_taken(p, root);
 }
 
+void molt_process_count_mail(struct molt_process *p, int n)
+{
+    add_mail(p, (unsigned)n);
+    if (n < 0 && molt_process_status(p) & MOLT_IS_LIMITED)
+        molt_limit_room(p);
+}
+
 void molt_process_untake(struct molt_process *p, struct molt_block *root)
 {
     root->link.next = p->mail ? &p->mail->link : NULL;

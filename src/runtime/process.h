@@ -56,6 +56,7 @@
 struct molt_bounds;
 struct molt_fiber;
 struct molt_lane;
+struct molt_machine;
 struct molt_process;
 struct molt_relation;
 struct molt_runner;
@@ -90,9 +91,10 @@ enum {
 #define MOLT_DO_CONTINUE 0x800u /* molt_continue() */
 #define MOLT_DO_CONFIG 0x1000u  /* the configuration changed */
 #define MOLT_DO_RUN 0x2000u     /* the server's `run` begins, or begins again */
+#define MOLT_DO_MACHINE 0x4000u /* its state machine may have something to do */
 #define MOLT_DO_ANY                                                                                \
     (MOLT_DO_MAIL | MOLT_DO_TIMEOUT | MOLT_DO_READY | MOLT_DO_EXIT | MOLT_DO_KILL | MOLT_DO_INIT | \
-     MOLT_DO_TERMINATE | MOLT_DO_CONTINUE | MOLT_DO_CONFIG | MOLT_DO_RUN)
+     MOLT_DO_TERMINATE | MOLT_DO_CONTINUE | MOLT_DO_CONFIG | MOLT_DO_RUN | MOLT_DO_MACHINE)
 
 /* How it stands. */
 #define MOLT_IS_SUSPENDED 0x10000u    /* has a stack: only RESUME and KILL matter */
@@ -108,6 +110,7 @@ enum {
 #define MOLT_IS_RUN_DUE 0x4000000u    /* DO_RUN, when the upgrade that waits is over */
 #define MOLT_IS_TIED 0x8000000u       /* has or may have relations */
 #define MOLT_IS_POLLING 0x10000000u   /* suspended, and READY matters */
+#define MOLT_IS_MACHINE 0x20000000u   /* has a state machine, since its init */
 
 #define MOLT_SLOT_BITS 24
 
@@ -164,7 +167,7 @@ struct molt_process {
     int wait_rc;
 
     /* Of whoever runs or claimed it; what others may look at is atomic. */
-    atomic_uint n_mail; /* in the own list */
+    atomic_uint n_mail; /* in the own list, and what its machine has of it */
     struct molt_block *mail, *mail_last;
     struct molt_owner owner;
     struct molt_block *state_block;
@@ -179,7 +182,8 @@ struct molt_process {
     };
     _Atomic(struct molt_prepared *) prepared; /* of the executor; who takes it frees it */
     union {
-        void *native_state;
+        void *native_state;             /* of a supervisor */
+        struct molt_machine *machine;   /* if it is one */
         struct molt_process *free_next; /* of whoever has the free slot */
     };
 
@@ -209,6 +213,11 @@ _Static_assert(sizeof(struct molt_process) == 256, "a process is small");
 static inline unsigned molt_process_status(const struct molt_process *p)
 {
     return atomic_load_explicit(&p->status, memory_order_relaxed);
+}
+
+static inline bool molt_process_is_machine(const struct molt_process *p)
+{
+    return molt_process_status(p) & MOLT_IS_MACHINE;
 }
 
 static inline enum molt_phase molt_process_phase(const struct molt_process *p)
@@ -397,6 +406,8 @@ unsigned molt_process_drain(struct molt_process *p, struct molt_block_cache *cac
 struct molt_block *molt_process_take(struct molt_process *p);
 /* Take @root out, which stands behind @before; NULL: in front. */
 void molt_process_pluck(struct molt_process *p, struct molt_block *before, struct molt_block *root);
+/* @n messages more wait elsewhere, or fewer if it is negative. */
+void molt_process_count_mail(struct molt_process *p, int n);
 /* Put it back in front. */
 void molt_process_untake(struct molt_process *p, struct molt_block *root);
 

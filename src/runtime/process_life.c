@@ -10,6 +10,7 @@
 #include "runtime/after.h"
 #include "runtime/fiber.h"
 #include "runtime/lane.h"
+#include "runtime/machine.h"
 #include "runtime/process.h"
 #include "runtime/relation.h"
 #include "runtime/rt.h"
@@ -198,7 +199,8 @@ void molt_process_leave_stack(struct molt_process *p, struct molt_runner *runner
     struct molt_activation *act = &fiber->act;
     const struct molt_callback *cb = &act->callback;
     /* The caller, unless the callback's end has told it already. */
-    if (cb->kind == MOLT_CALLBACK_CALL && cb->is_call)
+    bool is_message = cb->kind == MOLT_CALLBACK_CALL || cb->kind == MOLT_CALLBACK_OTHER;
+    if (is_message && cb->is_call)
         molt_process_complete(p->rt, cb->from.pid, cb->from.ref, MOLT_EDEAD, NULL);
     molt_block_drop_list(p->rt->heap, &runner->cache, &act->arrived);
     if (act->single && molt_block_owner(act->single) == &p->owner &&
@@ -262,6 +264,8 @@ void molt_process_destroy(struct molt_process *p, int reason)
     struct molt_runner *runner = runner_for(rt);
     end_wait(p, runner);
     molt_process_leave_stack(p, runner);
+    if (molt_process_is_machine(p))
+        molt_machine_free(p, &runner->cache);
     drop_timeout(p);
     molt_socket_close_all(p);
     molt_pid pid = molt_process_pid(p);

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "runtime/fiber.h"
 #include "runtime/lane.h"
+#include "runtime/machine.h"
 #include "runtime/resolve.h"
 #include "runtime/rt.h"
 #include "runtime/rt_table.h"
@@ -412,6 +413,13 @@ static void describe(struct molt_process *p, struct molt_process_info *info)
     };
 }
 
+static bool add_bytes(void *user, const struct molt_block *root)
+{
+    for (const struct molt_block *b = root; b; b = molt_message_next(root, b))
+        *(size_t *)user += molt_block_bytes(b);
+    return true;
+}
+
 /* What may be looked at while nobody runs it. */
 static void describe_claimed(struct molt_process *p, struct molt_process_info *info, char *wait,
                              size_t size)
@@ -420,8 +428,10 @@ static void describe_claimed(struct molt_process *p, struct molt_process_info *i
     info->world = p->fiber && world ? world->id : 0;
     info->state_type = p->state_block ? p->state_block->type : NULL;
     for (const struct molt_block *m = p->mail; m; m = molt_message_after(m))
-        info->bytes += molt_block_bytes(m);
+        (void)add_bytes(&info->bytes, m);
+    (void)molt_machine_each(p, add_bytes, &info->bytes);
     molt_process_describe_wait(p, wait, size);
+    molt_machine_describe(p, wait, size);
 }
 
 int molt_runtime_each_process(struct molt_runtime *rt,
@@ -434,7 +444,7 @@ int molt_runtime_each_process(struct molt_runtime *rt,
         if (!atomic_load_explicit(&p->pid, memory_order_acquire))
             continue;
         struct molt_process_info info;
-        char name[MOLT_NAME_MAX] = "", wait[MOLT_NAME_MAX + 32] = "";
+        char name[MOLT_NAME_MAX] = "", wait[2 * MOLT_NAME_MAX + 32] = "";
         describe(p, &info);
         if (molt_process_claim(p)) {
             describe_claimed(p, &info, wait, sizeof(wait));

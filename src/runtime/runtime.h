@@ -104,7 +104,8 @@ struct molt_process_info {
                                            in, else NULL */
     uint64_t world;                     /* id of the same, 0 if none */
     enum molt_process_state state;
-    const char *waiting_for; /* "call counter", "sleep", "" */
+    const char *waiting_for; /* "call counter", "sleep", ""; of a state machine also
+                                "state OPEN" */
     size_t mailbox;          /* messages */
     size_t bytes;            /* blocks and mailbox */
     uint64_t callbacks;      /* run so far */
@@ -180,7 +181,8 @@ struct molt_conversion {
     struct molt_world *old_world, *new_world;
     size_t n_servers;
     int *server_ids; /* whose state layout changes, through change[change_index];
-                        SIZE_MAX: there is no such change, nobody may have the state */
+                        SIZE_MAX: there is no such change, nobody may have the state;
+                        or whose states, as a machine, get other numbers */
     size_t *change_indexes;
     size_t n_types;
     const struct molt_type **gone_types; /* message layouts that the new world can't

@@ -26,6 +26,7 @@
 #include "base/clock.h"
 #include "port/sanitize.h"
 #include "runtime/fiber.h"
+#include "runtime/machine.h"
 #include "runtime/rt.h"
 #include "runtime/thread.h"
 #include "runtime/worker.h"
@@ -174,6 +175,12 @@ static void look_at_requests(struct look *look, struct molt_requests *set)
     }
 }
 
+static bool look_at_waiting(void *user, const struct molt_block *root)
+{
+    look_at_message(user, root, "postponed ");
+    return true;
+}
+
 /* The process is claimed, and its inbox drained. What is pushed from here on is
  * looked at by its sender. */
 static void look_at_process(struct look *look, struct molt_process *p)
@@ -181,6 +188,7 @@ static void look_at_process(struct look *look, struct molt_process *p)
     look_at_list(look, &p->owner.blocks, "");
     for (struct molt_block *m = p->mail; m; m = molt_message_after(m))
         look_at_message(look, m, "message ");
+    (void)molt_machine_each(p, look_at_waiting, look);
     const struct molt_prepared *prepared = atomic_load_explicit(&p->prepared, memory_order_relaxed);
     if (prepared)
         look_at_list(look, &prepared->owner.blocks, "prepared ");

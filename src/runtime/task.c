@@ -4,6 +4,7 @@
 
 #include "port/limits.h"
 #include "runtime/after.h"
+#include "runtime/machine.h"
 #include "runtime/rt.h"
 #include "runtime/socket.h"
 #include "runtime/worker.h"
@@ -64,6 +65,18 @@ static enum molt_task pick_more(struct molt_process *p, unsigned status)
                                    : MOLT_TASK_RUN;
 }
 
+/* A state is entered before anything else; what else the machine has waiting comes
+ * after on_continue. A process without one has the late timer of an earlier one. */
+static bool is_machine_due(struct molt_process *p, unsigned status)
+{
+    if (molt_process_is_machine(p) && molt_machine_must_enter(p->machine))
+        return true;
+    if (status & (MOLT_DO_CONTINUE | MOLT_DO_CONFIG))
+        return false;
+    consume(p, MOLT_DO_MACHINE);
+    return molt_process_is_machine(p) && molt_machine_poll(p);
+}
+
 static enum molt_task pick_event(struct molt_process *p, unsigned status)
 {
     if (status & MOLT_DO_KILL && molt_task_is_kill(p))
@@ -81,6 +94,8 @@ static enum molt_task pick_event(struct molt_process *p, unsigned status)
         consume(p, MOLT_DO_INIT);
         return MOLT_TASK_INIT;
     }
+    if (status & MOLT_DO_MACHINE && is_machine_due(p, status))
+        return MOLT_TASK_MACHINE;
     unsigned more = status & (MOLT_DO_CONTINUE | MOLT_DO_RUN | MOLT_DO_CONFIG);
     if (more && !molt_process_is_supervisor(p))
         return pick_more(p, more);

@@ -28,6 +28,7 @@ enum molt_task {
     MOLT_TASK_EXIT, /* a native process is asked to end */
     MOLT_TASK_READY,
     MOLT_TASK_TIMEOUT,
+    MOLT_TASK_MACHINE,
     MOLT_TASK_CONTINUE,
     MOLT_TASK_RUN,
     MOLT_TASK_CONFIG,

@@ -4,6 +4,7 @@
 
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct decide {
     struct molt_world *old_world, *new_world;
@@ -100,6 +101,38 @@ static int compare_state(struct decide *d, int id, const struct molt_server_ref 
     return n > 0 ? 0 : add_server(&d->out->conversion, id, SIZE_MAX);
 }
 
+/* Whether a machine of @old can go on in @now as it is: states keep their numbers. */
+static bool are_states_same(const struct molt_state_table *old, const struct molt_state_table *now)
+{
+    if (!old || !now)
+        return old == now;
+    for (int i = 0; i < MOLT_STATES_MAX && old->state[i].name; i++)
+        if (!now->state[i].name || strcmp(old->state[i].name, now->state[i].name) != 0)
+            return false;
+    return true;
+}
+
+static bool is_listed(const struct molt_conversion *c, int id)
+{
+    return c->n_servers > 0 && c->server_ids[c->n_servers - 1] == id;
+}
+
+/* Which state a process is in is looked at when it is held. */
+static int compare_states(struct decide *d, int id, const struct molt_server_ref *old,
+                          const struct molt_server_ref *now)
+{
+    size_t n = d->count(d->user, id);
+    if (!old->states != !now->states && n > 0)
+        refuse(d,
+               "server %s would %s a state machine while %zu process%s run%s it: end them first, "
+               "or give the new one another name",
+               d->server_name(d->user, id), now->states ? "become" : "cease to be", n,
+               n == 1 ? "" : "es", n == 1 ? "s" : "");
+    if (are_states_same(old->states, now->states) || is_listed(&d->out->conversion, id))
+        return 0;
+    return add_server(&d->out->conversion, id, SIZE_MAX);
+}
+
 static int compare_server(struct decide *d, int id)
 {
     const struct molt_server_ref *old = molt_world_server(d->old_world, id);
@@ -114,6 +147,7 @@ static int compare_server(struct decide *d, int id)
         return 0;
     }
     int rc = compare_state(d, id, old, now);
+    rc = rc < 0 ? rc : compare_states(d, id, old, now);
     return rc < 0 ? rc : compare_handlers(d, old, now);
 }
 

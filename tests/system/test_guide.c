@@ -19,7 +19,8 @@ static const char app_c[] =
     "#include <molt/http.h>\n"
     "#include <molt/molt.h>\n"
     "MOLT_SUPERVISOR(app, .child = {{.id = \"counter\", .server = \"counter\"},\n"
-    "    {.id = \"http\", .server = \"http_listener\"}, {.id = \"shop\", .server = \"shop\"}});\n";
+    "    {.id = \"http\", .server = \"http_listener\"}, {.id = \"shop\", .server = \"shop\"},\n"
+    "    {.id = \"turnstile\", .server = \"turnstile\"}});\n";
 
 /* What the guide leaves to the reader. */
 static const char rest_c[] = "#include <molt/molt.h>\n"
@@ -68,7 +69,7 @@ static void the_guide_s_tree_runs(void **state)
     struct test_app *app = *state;
     struct test_client client;
     char *text;
-    assert_int_equal(save_modules(app), 5);
+    assert_int_equal(save_modules(app), 6);
     test_app_save(app, "src/rest.c", rest_c);
     test_app_save(app, "src/enter.c", enter_c);
     test_app_save(app, "src/app.c", app_c);
@@ -84,6 +85,9 @@ static void the_guide_s_tree_runs(void **state)
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++, at++)
         if (!(at = strstr(at, parts[i])))
             fail_msg("`%s` expected in order in: %s", parts[i], text);
+    free(text);
+    assert_int_equal(test_app_run(app, &text, "ps", NULL), 0);
+    assert_non_null(strstr(text, "state LOCKED"));
     free(text);
     test_client_close(&client);
     assert_int_equal(test_app_stop(app), 0);

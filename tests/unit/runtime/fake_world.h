@@ -72,6 +72,7 @@
 struct fake_server {
     struct molt_server desc;
     const struct molt_type *state_type, *init_type;
+    const struct molt_state_table *states; /* of a state machine */
     const struct molt_type *handler_types[MOLT_HANDLERS_MAX];
     const struct molt_type *change_types[MOLT_CHANGES_MAX];
 };
@@ -260,6 +261,7 @@ FAKE struct molt_world *fake_world(struct fake *f, struct fake_module *m)
                                      .version = &m->version,
                                      .state_type = s->state_type,
                                      .init_type = s->init_type,
+                                     .states = s->states,
                                      .handler_types = s->handler_types,
                                      .change_types = s->change_types,
                                      .n_handlers = fake_count(s->handler_types, MOLT_HANDLERS_MAX),

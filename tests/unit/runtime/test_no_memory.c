@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The molt authors */
-/* What links, monitors, spawns, groups and limits do when an allocation fails:
+/* What links, monitors, spawns, groups, limits and state machines do when an allocation fails:
  * each in turn, until one attempt needs none that fails. */
 #include "unit/runtime/actors.h"
 
 #include "support/alloc_fail.h"
+
+#include <molt/statem.h>
 
 #include "runtime/rt.h"
 
@@ -140,6 +142,91 @@ static void an_end_is_told_without_memory(void **state)
     assert_int_equal(actor_heard(HEARD_DOWN, a).reason, MOLT_EIO);
 }
 
+/* ---- state machines ---- */
+
+static const struct molt_state_table states = {.size = sizeof(states),
+                                               .server = "machine",
+                                               .state = {{.name = "A"}, {.name = "B"}}};
+
+static int try_timeout(struct attempt *a)
+{
+    (void)a;
+    int rc = molt_named_timeout(2, 3600000);
+    return rc < 0 ? rc : molt_named_timeout(2, -1);
+}
+
+/* The job that tries it comes again when that worked. */
+static bool has_gone;
+static int try_postpone(struct attempt *a)
+{
+    (void)a;
+    int rc = has_gone ? 0 : molt_postpone();
+    return rc;
+}
+
+static void do_go(void *arg)
+{
+    (void)arg;
+    has_gone = true;
+    assert_int_equal(molt_next_state(1), 0);
+}
+
+static int try_insert(struct attempt *a)
+{
+    (void)a;
+    struct fake_job *job = fake_new(struct fake_job, fake_job);
+    if (!job)
+        return MOLT_ENOMEM;
+    *job = (struct fake_job){actor_nothing, NULL, ACTOR_OTHER};
+    return molt_insert(job);
+}
+
+static void a_machine_is_told_and_goes_on(void **state)
+{
+    struct fake *f = *state;
+    molt_pid pid = 0;
+    has_gone = false;
+    fake_module_init(&module, "actors", 2);
+    fake_runner(&module, "machine")->states = &states;
+    fake_publish(f, &module);
+    molt_safepoint(molt_container_of(molt_runner_here(), struct molt_thread, runner));
+    assert_int_equal(molt_spawn("machine", NULL, NULL, &pid), 0);
+    struct attempt attempt = {.pid = pid, .fn = try_timeout};
+    try_all(pid, &attempt);
+    attempt.fn = try_insert;
+    try_all(pid, &attempt);
+    fake_await(ACTOR_OTHER, 1);
+    attempt.fn = try_postpone;
+    try_all(pid, &attempt);
+    long n = fake_get(ACTOR_DID);
+    actor_post(pid, do_go, NULL);
+    fake_await(ACTOR_DID, n + 1); /* the one that was postponed, once */
+    actor_sync(pid);
+    assert_int_equal(fake_get(ACTOR_DID), n + 2);
+}
+
+static void do_spawn_machine(void *arg)
+{
+    assert_int_equal(molt_spawn("machine", NULL, NULL, arg), 0);
+    /* One worker: the init runs next on this thread. What a process needs before has
+     * been made, so the first is its state, or its machine. */
+    alloc_fail_at(1);
+}
+
+static void a_machine_without_memory_ends_in_init(void **state)
+{
+    struct fake *f = *state;
+    molt_pid pid = 0, other = 0;
+    fake_module_init(&module, "actors", 2);
+    fake_runner(&module, "machine")->states = &states;
+    fake_publish(f, &module);
+    molt_safepoint(molt_container_of(molt_runner_here(), struct molt_thread, runner));
+    assert_int_equal(molt_spawn("machine", NULL, NULL, &pid), 0);
+    actor_do(pid, do_spawn_machine, &other);
+    fake_await_log("can't start: no memory for its state");
+    fake_await_processes(1);
+}
+
 /* ---- supervisors ---- */
 
 static int give_arg(void **ret_arg)
@@ -207,6 +294,8 @@ int main(void)
         TEST(a_spawn_that_fails_leaves_no_name_and_no_process),
         TEST(a_group_without_members_is_gone),
         TEST(an_end_is_told_without_memory),
+        TEST(a_machine_is_told_and_goes_on),
+        TEST(a_machine_without_memory_ends_in_init),
         cmocka_unit_test(a_supervisor_that_can_not_start_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

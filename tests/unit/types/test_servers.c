@@ -135,6 +135,142 @@ static void fixed_functions_of_other_types_are_refused(void **state)
             "up takes |struct prev|declared for struct old");
 }
 
+/* ---- state machines ------------------------------------------------------- */
+
+static const char machine_head[] =
+    "#include <molt/statem.h>\n"
+    "struct state { long n; }; struct next { long by; }; struct prev { long by; };\n"
+    "enum { A, B, C };\n"
+    "static inline int ask(struct state *s, struct next *m, struct molt_from *f)\n"
+    "{ s->n = m->by; return molt_reply(f, 0); }\n"
+    "static inline int cast(struct state *s, struct next *m) { s->n = m->by; return 0; }\n"
+    "static inline int late(struct state *s) { s->n = 0; return 0; }\n"
+    "static inline int enter(struct state *s, int from) { s->n = from; return 0; }\n";
+
+/* What is behind the head: MOLT_STATEM() and more. */
+static void build_machine(struct fixture *f, const char *cc, const char *cflags, const char *text)
+{
+    char all[4096];
+    fixture_init(f, cc, cflags);
+    snprintf(all, sizeof all, "%s#line 21\n%s\n", machine_head, text);
+    fixture_build(f, "m", all);
+}
+
+static void accepts_machine(const char *text)
+{
+    for (size_t i = 0; i < 4; i++) {
+        struct fixture f;
+        build_machine(&f, fixture_matrix[i][0], fixture_matrix[i][1], text);
+        if (fixture_read(&f, "m") < 0)
+            fail_msg("%s %s: %s", f.c.cc, f.c.cflags, f.err.text);
+        fixture_fini(&f);
+    }
+}
+
+static void refuses_machine(const char *text, const char *words)
+{
+    for (size_t i = 0; i < 4; i++) {
+        struct fixture f;
+        build_machine(&f, fixture_matrix[i][0], fixture_matrix[i][1], text);
+        fixture_refused(&f, "m", MOLT_EREFUSED, words);
+        fixture_fini(&f);
+    }
+}
+
+static void proper_state_machines_are_accepted(void **state)
+{
+    (void)state;
+    accepts_machine("MOLT_STATEM(m, struct state, (MOLT_STATE(A)),\n"
+                    "  .on = { MOLT_CALL(struct next, ask) });");
+    accepts_machine(
+        "MOLT_STATEM(m, struct state, (MOLT_STATE(B), MOLT_STATE(A,\n"
+        "  .enter = MOLT_FN(enter), .on_state_timeout = MOLT_FN(late),\n"
+        "  .on_event_timeout = MOLT_FN(late), .on_named_timeout = MOLT_FN(enter)),\n"
+        "  MOLT_STATE(C)),\n"
+        "  .on = { MOLT_CALL_IN(MOLT_IN(A) | MOLT_IN(C), struct next, ask),\n"
+        "          MOLT_CAST_IN(MOLT_IN(B), struct next, cast) });\n"
+        "MOLT_STATEM(other, struct state, (MOLT_STATE(A)), .on_timeout = MOLT_FN(late));\n"
+        "MOLT_SERVER(plain, struct state, .on = { MOLT_CAST(struct next, cast) });\n"
+        "static const int x = 1; MOLT_EXTENSION(x, \"x\", &x);");
+}
+
+static void handlers_of_overlapping_states_are_refused(void **state)
+{
+    (void)state;
+    refuses_machine("MOLT_STATEM(m, struct state, (MOLT_STATE(A), MOLT_STATE(B)),\n"
+                    "  .on = { MOLT_CALL_IN(MOLT_IN(A) | MOLT_IN(B), struct next, ask),\n"
+                    "          MOLT_CAST_IN(MOLT_IN(B), struct next, cast) });",
+                    "two handlers for struct next in one state");
+    refuses_machine("MOLT_STATEM(m, struct state, (MOLT_STATE(A), MOLT_STATE(B)),\n"
+                    "  .on = { MOLT_CALL(struct next, ask),\n"
+                    "          MOLT_CAST_IN(MOLT_IN(B), struct next, cast) });",
+                    "two handlers for struct next in one state");
+    refuses_machine("MOLT_STATEM(m, struct state, (MOLT_STATE(A), MOLT_STATE(B)),\n"
+                    "  .on = { MOLT_CAST_IN(MOLT_IN(C), struct next, cast) });",
+                    "handler for struct next in a state that it doesn't list|MOLT_STATE()");
+    refuses_machine("MOLT_STATEM(m, struct state, (MOLT_STATE(A)),\n"
+                    "  .on = { MOLT_CAST_IN(1u << 16, struct next, cast) });",
+                    "in a state that it doesn't list");
+    refuses_machine("MOLT_SERVER(m, struct state,\n"
+                    "  .on = { MOLT_CAST_IN(MOLT_IN(A), struct next, cast) });",
+                    "but no states|MOLT_STATEM()");
+}
+
+static void handlers_of_states_have_the_messages_type(void **state)
+{
+    (void)state;
+    refuses_machine("MOLT_STATEM(m, struct state, (MOLT_STATE(A)),\n"
+                    "  .on = { MOLT_CAST_IN(MOLT_IN(A), struct prev, cast) });",
+                    "handler cast takes struct next, declared for struct prev");
+    refuses_machine("MOLT_STATEM(m, struct state, (MOLT_STATE(A)),\n"
+                    "  .on = { MOLT_CALL_IN(MOLT_IN(A), struct next, cast) });",
+                    "cast of behaviour m|MOLT_CALL");
+}
+
+static void functions_of_states_of_other_types_are_refused(void **state)
+{
+    (void)state;
+    refuses_machine("MOLT_STATEM(m, struct state, (MOLT_STATE(A, .enter = MOLT_FN(late))));",
+                    "late of behaviour m|.enter of state A: int (S *, int)|struct state");
+    refuses_machine("MOLT_STATEM(m, struct state, (MOLT_STATE(A),\n"
+                    "  MOLT_STATE(B, .on_state_timeout = MOLT_FN(enter))));",
+                    "enter of behaviour m|.on_state_timeout of state B: int (S *)");
+    refuses_machine("static int f(struct prev *s) { s->by = 1; return 0; }\n"
+                    "MOLT_STATEM(m, struct state,\n"
+                    "  (MOLT_STATE(A, .on_event_timeout = MOLT_FN(f))));",
+                    "f of behaviour m|.on_event_timeout of state A");
+    refuses_machine("static int f(struct state *s, long n) { s->n = n; return 0; }\n"
+                    "MOLT_STATEM(m, struct state,\n"
+                    "  (MOLT_STATE(A, .on_named_timeout = MOLT_FN(f))));",
+                    "f of behaviour m|.on_named_timeout of state A: int (S *, int)");
+}
+
+static void malformed_state_machines_are_refused(void **state)
+{
+    (void)state;
+    refuses_machine("MOLT_STATEM(m, struct state, (MOLT_STATE(A), MOLT_STATE(C)));",
+                    "state C behind a gap|from 0 on");
+    refuses_machine("#define FIRST 0\nMOLT_STATEM(m, struct state, (MOLT_STATE(FIRST)));",
+                    "a state called 0|enumerator");
+    refuses_machine("MOLT_STATEM(m, struct state, (MOLT_STATE(A), [1] = {.name = \"A\"}));",
+                    "two states A");
+    refuses_machine("MOLT_STATEM(m, struct state, ([0] = {.name = 0}));", "has no states");
+    refuses_machine("MOLT_STATEM(m, struct state, (MOLT_STATE(A)), .run = MOLT_FN(late));",
+                    "state machine with .run");
+    refuses_machine("static const struct molt_state_table t = {.size = sizeof t,\n"
+                    "  .server = \"gone\", .state = {MOLT_STATE(A)}};\n"
+                    "MOLT_EXTENSION(t, MOLT_EXT_STATEM, &t);",
+                    "states of gone, which isn't in this module");
+    refuses_machine("static const struct molt_state_table t = {.size = sizeof t,\n"
+                    "  .server = \"m\", .state = {MOLT_STATE(A)}};\n"
+                    "MOLT_EXTENSION(t, MOLT_EXT_STATEM, &t);\n"
+                    "MOLT_STATEM(m, struct state, (MOLT_STATE(A)));",
+                    "two tables of states");
+    refuses_machine("static const struct molt_state_table t = {.size = 8, .server = \"m\"};\n"
+                    "MOLT_EXTENSION(t, MOLT_EXT_STATEM, &t);",
+                    "a table of states isn't of");
+}
+
 static void malformed_tables_are_refused(void **state)
 {
     (void)state;
@@ -225,6 +361,11 @@ int main(void)
         cmocka_unit_test(proper_functions_are_accepted),
         cmocka_unit_test(handlers_of_other_messages_are_refused),
         cmocka_unit_test(fixed_functions_of_other_types_are_refused),
+        cmocka_unit_test(proper_state_machines_are_accepted),
+        cmocka_unit_test(handlers_of_overlapping_states_are_refused),
+        cmocka_unit_test(handlers_of_states_have_the_messages_type),
+        cmocka_unit_test(functions_of_states_of_other_types_are_refused),
+        cmocka_unit_test(malformed_state_machines_are_refused),
         cmocka_unit_test(malformed_tables_are_refused),
         cmocka_unit_test(handlers_of_other_modules_are_refused),
         cmocka_unit_test(own_exports_may_be_handlers),

@@ -175,6 +175,76 @@ static void server_that_goes_is_refused_while_processes_run_it(void **state)
     molt_decision_fini(&d);
 }
 
+/* ---- state machines ---- */
+
+static const struct molt_state_table two = {.state = {{.name = "A"}, {.name = "B"}}};
+static const struct molt_state_table three = {.state = {{.name = "A"}, {.name = "B"}, {"C"}}};
+static const struct molt_state_table other_way = {.state = {{.name = "B"}, {.name = "A"}}};
+static const struct molt_state_table one = {.state = {{.name = "A"}}};
+
+static struct molt_decision decide_states(const struct molt_state_table *from,
+                                          const struct molt_state_table *to, size_t n)
+{
+    struct world old, now;
+    make(&old, 1, &old_state, &next, NULL);
+    make(&now, 2, &old_state, &next, NULL);
+    old.server.states = from;
+    now.server.states = to;
+    return decide(&old, &now, n);
+}
+
+static void states_that_keep_their_numbers_need_nothing(void **state)
+{
+    (void)state;
+    struct molt_decision d = decide_states(&two, &three, 5);
+    assert_false(d.is_refused);
+    assert_false(d.needs_conversion);
+    molt_decision_fini(&d);
+}
+
+static void processes_whose_states_move_or_go_are_held(void **state)
+{
+    (void)state;
+    const struct molt_state_table *to[] = {&other_way, &one};
+    for (int i = 0; i < 2; i++) {
+        struct molt_decision d = decide_states(&two, to[i], 5);
+        assert_false(d.is_refused);
+        assert_int_equal(d.conversion.n_servers, 1);
+        assert_int_equal(d.conversion.server_ids[0], 0);
+        molt_decision_fini(&d);
+    }
+}
+
+static void server_that_changes_its_kind_is_refused_while_processes_run_it(void **state)
+{
+    (void)state;
+    struct molt_decision d = decide_states(&two, NULL, 2);
+    assert_true(d.is_refused);
+    assert_non_null(strstr(d.reasons.data, "counter would cease to be a state machine while 2"));
+    molt_decision_fini(&d);
+    d = decide_states(NULL, &two, 1);
+    assert_non_null(strstr(d.reasons.data, "would become a state machine while 1 process runs"));
+    molt_decision_fini(&d);
+    d = decide_states(NULL, &two, 0);
+    assert_false(d.is_refused);
+    assert_int_equal(d.conversion.n_servers, 1); /* somebody may start one before the switch */
+    molt_decision_fini(&d);
+}
+
+static void machine_whose_layout_changes_too_is_listed_once(void **state)
+{
+    (void)state;
+    struct world old, now;
+    make(&old, 1, &old_state, &next, NULL);
+    make(&now, 2, &new_state, &next, &spelled_out);
+    old.server.states = &two;
+    now.server.states = &other_way;
+    struct molt_decision d = decide(&old, &now, 5);
+    assert_int_equal(d.conversion.n_servers, 1);
+    assert_int_equal(d.conversion.change_indexes[0], 0);
+    molt_decision_fini(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,6 +256,10 @@ int main(void)
         cmocka_unit_test(change_from_another_layout_does_not_count),
         cmocka_unit_test(message_layout_that_goes_is_waited_for),
         cmocka_unit_test(server_that_goes_is_refused_while_processes_run_it),
+        cmocka_unit_test(states_that_keep_their_numbers_need_nothing),
+        cmocka_unit_test(processes_whose_states_move_or_go_are_held),
+        cmocka_unit_test(server_that_changes_its_kind_is_refused_while_processes_run_it),
+        cmocka_unit_test(machine_whose_layout_changes_too_is_listed_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
