@@ -99,6 +99,7 @@ void molt_code_free(struct molt_code *code)
         molt_world_free(world);
     }
     free_versions(code);
+    molt_layouts_free(code);
     molt_types_free(code->types);
     for (unsigned i = 0; i < atomic_load(&code->n_server_names); i++)
         free(atomic_load(&code->server_names[i]));

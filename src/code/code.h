@@ -73,6 +73,10 @@ struct molt_world {
     struct molt_world *next_older;     /* list of live worlds, newest first */
     uint32_t n_modules_changed;
     uint32_t layout_epoch; /* see layout.h */
+    /* Its versions' types, ascending by key, then by address. */
+    size_t n_types;
+    const struct molt_type **types;
+    struct molt_edge_node *edges; /* that its stage brought; see layout.c */
 };
 
 /* Somebody who runs module code: a worker or a registered thread. */

@@ -119,6 +119,9 @@ struct molt_recipe {
 
 /* The steps don't make the whole value: the author's MOLT_CHANGE has to. */
 #define MOLT_RECIPE_IS_PARTIAL 1u
+/* The new type alone has a flexible member: a block of one element can become one, an array
+ * can't. The host sets it. */
+#define MOLT_RECIPE_IS_SINGLE 2u
 
 /* What names a type in steps: a hash of its key, without layout. Never 0. */
 uint64_t molt_recipe_type_id(const char *key);

@@ -330,7 +330,7 @@ static int check_members(const struct molt_recipe *r, struct molt_error *err)
         why = "more steps or texts than a recipe may have";
     else if (r->n_top > r->n_steps)
         why = "more steps at the top than there are";
-    else if (r->flags & ~MOLT_RECIPE_IS_PARTIAL)
+    else if (r->flags & ~(MOLT_RECIPE_IS_PARTIAL | MOLT_RECIPE_IS_SINGLE))
         why = "unknown flags";
     else if ((r->flags & MOLT_RECIPE_IS_PARTIAL) && !r->change_module)
         why = "it is partial, and nobody makes the rest";

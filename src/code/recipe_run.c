@@ -148,6 +148,12 @@ static int run_steps(struct molt_recipe_run *run, uint32_t first, uint32_t n,
 static int check_size(struct molt_recipe_run *run, const struct molt_step *flex)
 {
     size_t from = run->recipe->from_size;
+    if ((run->recipe->flags & MOLT_RECIPE_IS_SINGLE) && run->old_bytes != from) {
+        run->fault->field = NULL;
+        snprintf(run->fault->why, sizeof(run->fault->why),
+                 "an array can't become a struct with a flexible member");
+        return MOLT_ECHANGE;
+    }
     bool ok = flex ? run->old_bytes >= from : from == 0 || run->old_bytes % from == 0;
     if (ok)
         return 0;

@@ -13,7 +13,7 @@
 #include "code/table.h"
 #include "port/limits.h"
 
-static struct molt_stage *find_stage(struct molt_code *code, uint64_t id, struct molt_error *err)
+struct molt_stage *molt_stage_find(struct molt_code *code, uint64_t id, struct molt_error *err)
 {
     if (code->stage && code->stage->id == id)
         return code->stage;
@@ -73,8 +73,8 @@ int molt_stage_begin(struct molt_code *code, uint64_t *ret_stage, struct molt_er
     return rc;
 }
 
-/* A stage that takes no more items. */
-static int check_open(const struct molt_stage *stage, const char *module, struct molt_error *err)
+int molt_stage_check_open(const struct molt_stage *stage, const char *module,
+                          struct molt_error *err)
 {
     if (stage->world)
         return molt_error_set(err, MOLT_EINVAL, "stage %llu is sealed; nothing can be added",
@@ -105,8 +105,8 @@ int molt_stage_interface(struct molt_code *code, uint64_t id, int fd,
                          const uint8_t digest[MOLT_SHA256_BYTES], struct molt_error *err)
 {
     pthread_mutex_lock(&code->lock);
-    struct molt_stage *stage = find_stage(code, id, err);
-    int rc = stage ? check_open(stage, NULL, err) : MOLT_ESTALE;
+    struct molt_stage *stage = molt_stage_find(code, id, err);
+    int rc = stage ? molt_stage_check_open(stage, NULL, err) : MOLT_ESTALE;
     if (rc == 0)
         rc = molt_iface_load(code, fd, digest, err);
     pthread_mutex_unlock(&code->lock);
@@ -128,7 +128,7 @@ static bool has_headers(const struct molt_version *v, const struct molt_meta *me
 static int put(struct molt_code *code, struct molt_stage *stage, struct molt_meta *meta, int fd,
                struct molt_error *err)
 {
-    int rc = check_open(stage, meta->module, err);
+    int rc = molt_stage_check_open(stage, meta->module, err);
     if (rc < 0)
         return rc;
     const struct molt_version *now = molt_world_find(stage->base, meta->module);
@@ -155,7 +155,7 @@ int molt_stage_put(struct molt_code *code, uint64_t id, struct molt_meta *meta, 
                    struct molt_error *err)
 {
     pthread_mutex_lock(&code->lock);
-    struct molt_stage *stage = find_stage(code, id, err);
+    struct molt_stage *stage = molt_stage_find(code, id, err);
     int rc = stage ? put(code, stage, meta, fd, err) : MOLT_ESTALE;
     pthread_mutex_unlock(&code->lock);
     if (rc == 1)
@@ -167,8 +167,8 @@ int molt_stage_keep(struct molt_code *code, uint64_t id, struct molt_meta *meta,
                     struct molt_error *err)
 {
     pthread_mutex_lock(&code->lock);
-    struct molt_stage *stage = find_stage(code, id, err);
-    int rc = stage ? check_open(stage, meta->module, err) : MOLT_ESTALE;
+    struct molt_stage *stage = molt_stage_find(code, id, err);
+    int rc = stage ? molt_stage_check_open(stage, meta->module, err) : MOLT_ESTALE;
     const struct molt_version *now = rc == 0 ? molt_world_find(stage->base, meta->module) : NULL;
     if (rc == 0 && (!now || now->meta->content != meta->content))
         rc = molt_error_set(err, MOLT_EREFUSED,
@@ -190,8 +190,8 @@ int molt_stage_delete(struct molt_code *code, uint64_t id, const char *module,
                       struct molt_error *err)
 {
     pthread_mutex_lock(&code->lock);
-    struct molt_stage *stage = find_stage(code, id, err);
-    int rc = stage ? check_open(stage, module, err) : MOLT_ESTALE;
+    struct molt_stage *stage = molt_stage_find(code, id, err);
+    int rc = stage ? molt_stage_check_open(stage, module, err) : MOLT_ESTALE;
     if (rc == 0 && !molt_world_find(stage->base, module))
         rc = molt_error_set(err, MOLT_ENOENT, "there is no module %s to delete", module);
     struct molt_stage_item *item = rc == 0 ? add_item(stage, module) : NULL;
@@ -246,13 +246,15 @@ static void run_on_abandon(struct molt_version *v)
 
 static int seal(struct molt_code *code, struct molt_stage *stage, struct molt_error *err)
 {
-    int rc = check_open(stage, NULL, err);
+    int rc = molt_stage_check_open(stage, NULL, err);
     if (rc < 0)
         return rc;
     struct molt_world *world = molt_world_build(code, stage, err);
     if (!world)
         return MOLT_ENOMEM;
     rc = molt_world_check(world, stage, err);
+    if (rc == 0)
+        rc = molt_layouts_bind(code, stage, world, err);
     /* Author's code runs without the lock; the stage is the executor's own. */
     pthread_mutex_unlock(&code->lock);
     for (size_t i = 0; rc == 0 && i < stage->n_items; i++)
@@ -272,7 +274,7 @@ static int seal(struct molt_code *code, struct molt_stage *stage, struct molt_er
 int molt_stage_seal(struct molt_code *code, uint64_t id, struct molt_error *err)
 {
     pthread_mutex_lock(&code->lock);
-    struct molt_stage *stage = find_stage(code, id, err);
+    struct molt_stage *stage = molt_stage_find(code, id, err);
     int rc = stage ? seal(code, stage, err) : MOLT_ESTALE;
     pthread_mutex_unlock(&code->lock);
     return rc;
@@ -281,7 +283,7 @@ int molt_stage_seal(struct molt_code *code, uint64_t id, struct molt_error *err)
 int molt_stage_world(struct molt_code *code, uint64_t id, struct molt_world **ret)
 {
     pthread_mutex_lock(&code->lock);
-    struct molt_stage *stage = find_stage(code, id, NULL);
+    struct molt_stage *stage = molt_stage_find(code, id, NULL);
     int rc = stage && stage->world ? 0 : MOLT_ESTALE;
     if (rc == 0)
         *ret = stage->world;
@@ -294,6 +296,7 @@ static void free_stage(struct molt_code *code)
     struct molt_stage *stage = code->stage;
     for (size_t i = 0; i < stage->n_items; i++)
         molt_meta_free(stage->items[i].meta);
+    molt_layouts_drop(stage);
     free(stage->items);
     free(stage);
     code->stage = NULL;
@@ -322,7 +325,7 @@ int molt_stage_commit(struct molt_code *code, uint64_t id, uint64_t *ret_world_i
                       struct molt_error *err)
 {
     pthread_mutex_lock(&code->lock);
-    struct molt_stage *stage = find_stage(code, id, err);
+    struct molt_stage *stage = molt_stage_find(code, id, err);
     int rc = stage ? 0 : MOLT_ESTALE;
     if (rc == 0 && !stage->world)
         rc = molt_error_set(err, MOLT_ESTALE, "stage %llu is not sealed", (unsigned long long)id);
@@ -333,6 +336,7 @@ int molt_stage_commit(struct molt_code *code, uint64_t id, uint64_t *ret_world_i
         world->id = ++code->last_world_id;
         world->created_ms = molt_clock_ms();
         *ret_world_id = world->id;
+        molt_layouts_commit(code, stage);
         free_stage(code);
         /* The switch. Seq_cst: pairs with molt_participant_advance(); the
          * release half with the acquire of every boundary. */
@@ -370,7 +374,7 @@ void molt_stage_drop(struct molt_code *code)
 int molt_stage_abort(struct molt_code *code, uint64_t id)
 {
     pthread_mutex_lock(&code->lock);
-    struct molt_stage *stage = find_stage(code, id, NULL);
+    struct molt_stage *stage = molt_stage_find(code, id, NULL);
     if (stage)
         molt_stage_drop(code);
     pthread_mutex_unlock(&code->lock);

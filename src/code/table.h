@@ -13,6 +13,7 @@
 
 #include "code/code.h"
 #include "code/image.h"
+#include "code/layout.h"
 #include "port/limits.h"
 
 /* One build of a module inside this host. */
@@ -27,10 +28,13 @@ struct molt_version {
     void **thunks;                   /* their canonical addresses */
     struct molt_server_ref *servers; /* of meta->servers */
     int *server_ids;
-    size_t n_worlds; /* that it is in; lock */
-    bool is_loaded;  /* on_load ran */
-    bool is_zombie;  /* dlclose kept it */
-    char *why;       /* why it stays, for listings; lock; malloc'd */
+    size_t n_types; /* of meta->types, interned */
+    const struct molt_type **types;
+    uint8_t digest[MOLT_SHA256_BYTES]; /* meta's, also once that is gone */
+    size_t n_worlds;                   /* that it is in; lock */
+    bool is_loaded;                    /* on_load ran */
+    bool is_zombie;                    /* dlclose kept it */
+    char *why;                         /* why it stays, for listings; lock; malloc'd */
     size_t why_len;
     uint64_t loaded_ms, retired_ms; /* retired: ceased to be current; 0: is */
     /* Header digests that it counts as compiled against: meta's own, or newer
@@ -56,6 +60,24 @@ struct molt_code_span {
 #define MOLT_SPANS_MAX MOLT_LIMIT(2048u, 16u)
 #define MOLT_RESERVED_MAX MOLT_LIMIT(1024u, 2u)
 
+/* A recipe as a way from one type object to another. Until the commit it is in the lists
+ * of its stage and its world alone; then in its type's, for good. */
+struct molt_edge_node {
+    struct molt_edge edge; /* edge.to NULL: no such layout was ever here */
+    struct molt_recipe *recipe;
+    /* Whose function edge.change is; NULL once that version left memory. Who is in a world
+     * with the version can't see it go. */
+    _Atomic(const struct molt_version *) version;
+    struct molt_edge_node *next;       /* in molt_type.edges; set before it is there */
+    struct molt_edge_node *stage_next; /* in molt_world.edges, and the stage's */
+};
+
+/* Moves, for good once committed. */
+struct molt_moves_node {
+    struct molt_moves *moves;
+    struct molt_moves_node *next;
+};
+
 enum molt_item_kind { MOLT_ITEM_PUT, MOLT_ITEM_KEEP, MOLT_ITEM_DELETE };
 
 struct molt_stage_item {
@@ -71,6 +93,8 @@ struct molt_stage {
     struct molt_world *world; /* once sealed */
     size_t n_items, cap_items;
     struct molt_stage_item *items;
+    struct molt_edge_node *edges;
+    struct molt_moves_node *moves;
 };
 
 struct molt_code {
@@ -103,6 +127,9 @@ struct molt_code {
     uint64_t last_stage_id;
 
     struct molt_types *types;
+    /* All moves that were ever committed, newest first: appended to under the lock, read
+     * without. Release; pairs with the acquire in moved.c. */
+    _Atomic(struct molt_moves_node *) moves;
 
     /* Server names: open addressing, insert under the lock, lookup without. */
     _Atomic(char *) server_names[MOLT_SERVERS_MAX];
@@ -110,6 +137,7 @@ struct molt_code {
     atomic_uint server_buckets[MOLT_SERVER_BUCKETS]; /* id + 1 */
 
     struct molt_code_span spans[MOLT_SPANS_MAX];
+    atomic_uint n_spans;                  /* none in use behind these */
     unsigned reserved[MOLT_RESERVED_MAX]; /* ring of span indexes */
     size_t first_reserved, n_reserved;
 };
@@ -153,10 +181,35 @@ void molt_worlds_collect(struct molt_code *code);
 void molt_world_owners(const struct molt_code *code, const struct molt_world *world, char *buf,
                        size_t size);
 
+/* ---- layout.c ---- */
+bool molt_world_has_type(const struct molt_world *world, const struct molt_type *type);
+/* Whether @world knows some layout of @type's key. */
+bool molt_world_has_key(const struct molt_world *world, const struct molt_type *type);
+
+/* ---- layout_stage.c ---- */
+/* The world's types and epoch, of its versions and the stage's base. MOLT_ENOMEM. */
+int molt_world_fill_layouts(struct molt_world *world, const struct molt_stage *stage);
+/* Bind the stage's recipes and moves to types and versions. MOLT_EREFUSED, MOLT_ENOMEM. */
+int molt_layouts_bind(struct molt_code *code, struct molt_stage *stage, struct molt_world *world,
+                      struct molt_error *err);
+/* They hold from now on; can't fail. */
+void molt_layouts_commit(struct molt_code *code, struct molt_stage *stage);
+/* Free what the stage still has. */
+void molt_layouts_drop(struct molt_stage *stage);
+/* @v leaves memory: its functions are on no way any more. */
+void molt_layouts_forget(struct molt_code *code, const struct molt_version *v);
+/* With the whole table: frees all that was committed. */
+void molt_layouts_free(struct molt_code *code);
+
 /* ---- servers.c ---- */
 int molt_server_intern(struct molt_code *code, const char *name, struct molt_error *err);
 
 /* ---- stage.c ---- */
+/* The stage that is open as @id; NULL and MOLT_ESTALE. */
+struct molt_stage *molt_stage_find(struct molt_code *code, uint64_t id, struct molt_error *err);
+/* Fails if the stage takes no more items, or has one for @module (NULL: don't ask). */
+int molt_stage_check_open(const struct molt_stage *stage, const char *module,
+                          struct molt_error *err);
 void molt_stage_drop(struct molt_code *code);
 
 static inline struct molt_world *molt_announced(const struct molt_participant *p)

@@ -142,6 +142,35 @@ static struct node *new_node(const struct molt_meta_type *meta, const struct mol
     return node;
 }
 
+const struct molt_type *molt_types_find(struct molt_types *types, const char *key, uint64_t hash,
+                                        uint32_t size)
+{
+    for (struct node *n = types->buckets[hash_text(key) % BUCKETS]; n; n = n->next)
+        if (n->type.hash == hash && n->type.size == size && strcmp(n->type.key_text, key) == 0)
+            return &n->type;
+    return NULL;
+}
+
+const struct molt_type *molt_types_next(struct molt_types *types, const struct molt_type *after)
+{
+    const struct node *node = (const struct node *)after;
+    if (node && node->next)
+        return &node->next->type;
+    for (size_t i = node ? hash_text(after->key_text) % BUCKETS + 1 : 0; i < BUCKETS; i++)
+        if (types->buckets[i])
+            return &types->buckets[i]->type;
+    return NULL;
+}
+
+/* There are several layouts now: who meets one looks where it belongs. Whoever is in
+ * a world that has only one of them reads its world's list, whatever it sees here. */
+static void mark_many(struct node *bucket, const struct molt_type_key *key)
+{
+    for (struct node *n = bucket; n; n = n->next)
+        if (n->type.key == key)
+            atomic_store_explicit(&n->type.is_many, true, memory_order_relaxed);
+}
+
 const struct molt_type *molt_types_intern(struct molt_types *types,
                                           const struct molt_meta_type *meta)
 {
@@ -166,5 +195,7 @@ const struct molt_type *molt_types_intern(struct molt_types *types,
     }
     node->next = *bucket;
     *bucket = node;
+    if (!fresh)
+        mark_many(node, key);
     return &node->type;
 }

@@ -327,6 +327,8 @@ static void add_span(struct molt_code *code, struct molt_version *v)
         atomic_store(&span->is_unloaded, false);
         atomic_store(&span->lo, v->image.lo);
         atomic_store(&span->hi, v->image.hi);
+        if (atomic_load(&code->n_spans) <= i)
+            atomic_store(&code->n_spans, (unsigned)i + 1);
         return;
     }
     molt_sink_log(&code->sink, MOLT_WARN,
@@ -367,7 +369,8 @@ const struct molt_version *molt_code_find_pc(struct molt_code *code, const void 
                                              uintptr_t *ret_offset, bool *ret_is_unloaded)
 {
     uintptr_t a = (uintptr_t)pc;
-    for (size_t i = 0; i < MOLT_SPANS_MAX; i++) {
+    unsigned n = atomic_load(&code->n_spans);
+    for (size_t i = 0; i < n; i++) {
         struct molt_code_span *span = &code->spans[i];
         uintptr_t lo = atomic_load(&span->lo);
         if (a < lo || a >= atomic_load(&span->hi))
@@ -427,6 +430,7 @@ static void strip(struct molt_version *v)
 {
     free_servers(v);
     free(v->server_ids);
+    free(v->types);
     free(v->slots);
     free(v->functions);
     free(v->thunks);
@@ -434,6 +438,8 @@ static void strip(struct molt_version *v)
     molt_meta_free(v->meta);
     molt_version_set_why(v, NULL);
     v->server_ids = NULL;
+    v->types = NULL;
+    v->n_types = 0;
     v->slots = NULL;
     v->functions = NULL;
     v->thunks = NULL;
@@ -491,15 +497,16 @@ int molt_version_load(struct molt_code *code, struct molt_meta *meta, int fd,
     v->number = *number + 1;
     v->meta = meta;
     v->loaded_ms = molt_clock_ms();
-    const struct molt_type **types = calloc(meta->n_types + 1, sizeof(*types));
-    rc = types ? molt_version_set_headers(v, meta) : MOLT_ENOMEM;
+    memcpy(v->digest, meta->digest, sizeof(v->digest));
+    v->types = calloc(meta->n_types + 1, sizeof(*v->types));
+    v->n_types = meta->n_types;
+    rc = v->types ? molt_version_set_headers(v, meta) : MOLT_ENOMEM;
     if (rc < 0)
         molt_error_set(err, rc, "out of memory");
     else
         rc = check_descriptor(v, err);
     if (rc == 0)
-        rc = make_ready(code, v, types, err);
-    free(types);
+        rc = make_ready(code, v, v->types, err);
     if (rc < 0) {
         char why[256];
         uintptr_t lo = v->image.lo, hi = v->image.hi;
@@ -540,6 +547,7 @@ enum molt_image_fate molt_version_unload(struct molt_code *code, struct molt_ver
         return fate;
     }
     unlink_version(code, version);
+    molt_layouts_forget(code, version);
     strip(version);
     retire_span(code, version, fate == MOLT_IMAGE_GONE);
     return fate;

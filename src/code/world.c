@@ -44,12 +44,16 @@ void molt_world_free(struct molt_world *world)
     free(world->versions);
     free(world->servers);
     free(world->extensions);
+    free(world->types);
     free(world);
 }
 
 struct molt_world *molt_world_empty(struct molt_code *code)
 {
-    return new_world(code);
+    struct molt_world *world = new_world(code);
+    if (world)
+        world->layout_epoch = 1;
+    return world;
 }
 
 struct molt_version *molt_world_find(const struct molt_world *world, const char *module)
@@ -152,7 +156,7 @@ struct molt_world *molt_world_build(struct molt_code *code, const struct molt_st
 {
     struct molt_world *world = new_world(code);
     if (!world || choose_versions(world, stage) < 0 || fill_servers(world) < 0 ||
-        fill_extensions(world) < 0) {
+        fill_extensions(world) < 0 || molt_world_fill_layouts(world, stage) < 0) {
         molt_world_free(world);
         molt_error_set(err, MOLT_ENOMEM, "out of memory for a new world");
         return NULL;

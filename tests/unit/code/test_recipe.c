@@ -317,7 +317,7 @@ static void a_partial_recipe_needs_the_authors_function(void **state)
     r->change_module = NULL;
     assert_refused(r, "nobody makes the rest");
     r = full_recipe();
-    r->flags = 2;
+    r->flags = 4;
     assert_refused(r, "unknown flags");
     r = full_recipe();
     r->to_key[0] = '\0';

@@ -451,6 +451,18 @@ static void a_block_that_cannot_hold_its_type_stops(void **state)
     molt_recipe_free(r);
 }
 
+static void an_array_cannot_get_a_flexible_member(void **state)
+{
+    (void)state;
+    struct molt_recipe_fault fault;
+    uint8_t now[64];
+    struct molt_recipe *r = int_recipe(4, 8, 0);
+    r->flags = MOLT_RECIPE_IS_SINGLE;
+    assert_int_equal(maker_run(r, "abcdefgh", 8, now, NULL, &fault), MOLT_ECHANGE);
+    assert_string_equal(fault.why, "an array can't become a struct with a flexible member");
+    assert_gives(r, "\1\0\0\0", 4, "\1\0\0\0\0\0\0\0", 8);
+}
+
 static void an_empty_struct_can_grow(void **state)
 {
     (void)state;
@@ -635,6 +647,7 @@ int main(void)
         cmocka_unit_test(a_flexible_member_keeps_all_its_elements),
         cmocka_unit_test(a_flexible_member_can_be_dropped),
         cmocka_unit_test(a_block_that_cannot_hold_its_type_stops),
+        cmocka_unit_test(an_array_cannot_get_a_flexible_member),
         cmocka_unit_test(an_empty_struct_can_grow),
         cmocka_unit_test(a_size_that_cannot_be_is_said),
         cmocka_unit_test(pointers_are_rewired_by_their_type),
