@@ -23,6 +23,7 @@
 
 #include <molt/abi.h>
 #include <molt/error.h>
+#include <molt/migrate.h>
 
 #ifdef __cplusplus
 extern "C" {

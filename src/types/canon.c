@@ -126,12 +126,25 @@ static bool is_expanded(struct molt_canon *c, const struct molt_node *node, stru
     return place.is_in_record ? node->file == place.home : !is_masked(c, node->identity);
 }
 
+/* MOLT_SEMANTIC makes another type of the same layout. A signature doesn't see it: it is
+ * made from headers alone; nor does a shape, by which an old type is spelled out again. */
+static void emit_semantic(struct molt_canon *c, const struct molt_node *node)
+{
+    uint64_t number;
+    if (c->reach == MOLT_REACH_FILE || c->hides_root || node->identity == 0 ||
+        !molt_map_get(&c->graph->semantics, node->identity, &number))
+        return;
+    molt_buf_u8(&c->out, 'm');
+    molt_buf_u64(&c->out, number);
+}
+
 static void emit_members(struct molt_canon *c, const struct molt_node *node, int depth)
 {
     struct place place = {.home = node->file, .is_in_record = true, .depth = depth + 1};
     molt_buf_u8(&c->out, node->is_union ? 'U' : 'S');
     molt_buf_u64(&c->out, node->size);
     molt_buf_u32(&c->out, node->n_members);
+    emit_semantic(c, node);
     for (uint32_t i = 0; i < node->n_members && c->code == 0; i++) {
         const struct molt_member *m = &node->members[i];
         molt_buf_str(&c->out, m->name);

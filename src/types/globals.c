@@ -18,7 +18,8 @@ struct global_list {
 static bool is_exempt(const char *section)
 {
     static const char *const names[] = {"molt_tags",       "molt_servers", "molt_supervisors",
-                                        "molt_extensions", "molt_views",   "molt_fresh"};
+                                        "molt_extensions", "molt_views",   "molt_fresh",
+                                        "molt_hints"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(section, names[i]) == 0)
             return true;

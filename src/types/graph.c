@@ -34,6 +34,7 @@ void molt_graph_fini(struct molt_graph *g)
     molt_map_fini(&g->node_of_die);
     molt_map_fini(&g->identities);
     molt_map_fini(&g->type_by_name);
+    molt_map_fini(&g->semantics);
     *g = (struct molt_graph){0};
 }
 
@@ -266,4 +267,55 @@ int molt_graph_is_named(struct molt_graph *g, size_t unit, const char *text, uin
     }
     int rc = index_names(g, err);
     return rc < 0 ? rc : is_tag_named(g, unit, name, index, ret, err);
+}
+
+uint32_t molt_graph_whole(const struct molt_graph *g, uint32_t index)
+{
+    index = molt_graph_strip(g, index, NULL);
+    const struct molt_node *node = &g->nodes[index];
+    bool is_completed = node->kind == MOLT_KIND_RECORD && node->completed != MOLT_NODE_NONE;
+    return is_completed ? node->completed : index;
+}
+
+uint64_t molt_graph_size(const struct molt_graph *g, uint32_t index)
+{
+    uint64_t count = 1, size;
+    index = molt_graph_whole(g, index);
+    for (int i = 0; g->nodes[index].kind == MOLT_KIND_ARRAY && i < 64; i++) {
+        uint64_t n = g->nodes[index].count == MOLT_COUNT_OPEN ? 0 : g->nodes[index].count;
+        if (__builtin_mul_overflow(count, n, &count))
+            return UINT64_MAX;
+        index = molt_graph_whole(g, g->nodes[index].target);
+    }
+    return __builtin_mul_overflow(count, g->nodes[index].size, &size) ? UINT64_MAX : size;
+}
+
+int molt_graph_find(struct molt_graph *g, size_t unit, const char *text, uint32_t *ret,
+                    struct molt_error *err)
+{
+    char name[NAME_MAX_BYTES];
+    int tag, rc;
+    uint32_t only = MOLT_NODE_NONE;
+    if (!plain_name(text, name))
+        return 0;
+    const char *bare = tag_and_name(name, &tag);
+    if ((rc = index_names(g, err)) < 0)
+        return rc;
+    for (size_t at = first_named(g, bare); at; at = g->next_by_name[at - 1]) {
+        struct molt_debug_type *type = &g->debug->types[at - 1];
+        uint32_t found;
+        if (type->tag != tag || type->scope || strcmp(type->name, bare) != 0)
+            continue;
+        if ((rc = molt_graph_add(g, &type->die, &found, err)) < 0)
+            return rc;
+        if (type->unit == unit) {
+            *ret = found;
+            return 1;
+        }
+        if (only != MOLT_NODE_NONE && !molt_graph_is_same(g, only, found))
+            return 0;
+        only = found;
+    }
+    *ret = only;
+    return only != MOLT_NODE_NONE;
 }

@@ -48,6 +48,7 @@ struct molt_member {  /* of a record, enum or function */
     uint64_t bit_offset; /* of a record's member, from the record's start */
     uint32_t bit_size;   /* of a bitfield, else 0 */
     int64_t value;       /* of an enumerator; as int64_t if it is larger */
+    uint32_t line;       /* where a record's member is declared; 0 if unknown */
 };
 
 struct molt_node {
@@ -61,6 +62,7 @@ struct molt_node {
     const char *name;   /* tag, typedef name, canonical C name of a base type */
     const char *scope;  /* function that the type is declared in, or NULL */
     const struct molt_source *file;
+    uint32_t line;   /* of a record or enum; 0 if unknown */
     size_t unit;     /* where it was read; SIZE_MAX if unknown */
     uint64_t size;   /* bytes; 0 for incomplete ones */
     uint64_t count;  /* of ARRAY */
@@ -86,6 +88,7 @@ struct molt_graph {
     uint32_t n_identities;
     struct molt_map type_by_name; /* hash -> first in debug->types, + 1 */
     size_t *next_by_name;         /* [debug->n_types], + 1; 0 ends; made when needed */
+    struct molt_map semantics;    /* identity -> number of its MOLT_SEMANTIC */
 };
 
 int molt_graph_init(struct molt_graph *graph, struct molt_debug *debug, struct molt_error *err);
@@ -107,6 +110,16 @@ static inline const struct molt_node *molt_graph_node(const struct molt_graph *g
 /* @index without typedefs and qualifiers; these are added to *quals (may be
  * NULL) as MOLT_QUAL_ bits. */
 uint32_t molt_graph_strip(const struct molt_graph *graph, uint32_t index, unsigned *quals);
+
+/* @index without typedefs and qualifiers; an incomplete record as what completes it. */
+uint32_t molt_graph_whole(const struct molt_graph *graph, uint32_t index);
+/* Bytes of a value; 0 of open arrays, functions and incomplete types; UINT64_MAX: too many. */
+uint64_t molt_graph_size(const struct molt_graph *graph, uint32_t index);
+
+/* What a person calls so in unit @unit: there, or else what all other units mean by
+ * it. 1 and the type, 0: nothing or not certain. May read more nodes. */
+int molt_graph_find(struct molt_graph *graph, size_t unit, const char *text, uint32_t *ret,
+                    struct molt_error *err);
 
 /* Does what a person wrote in unit @unit ("struct next", "next_t", "unsigned
  * long") mean the type @index? False also if the debug info doesn't know the name.

@@ -74,7 +74,9 @@ static int bits_of(struct molt_graph *g, Dwarf_Die *die, struct molt_member *mem
 static int read_member(struct molt_graph *g, Dwarf_Die *die, struct molt_member *ret,
                        struct molt_error *err)
 {
-    *ret = (struct molt_member){.name = dwarf_diename(die)};
+    uint64_t line = 0;
+    number_of(die, DW_AT_decl_line, &line);
+    *ret = (struct molt_member){.name = dwarf_diename(die), .line = (uint32_t)line};
     int rc = molt_graph_read_type_of(g, die, 0, &ret->type, err);
     return rc < 0 ? rc : bits_of(g, die, ret, err);
 }

@@ -251,6 +251,7 @@ static void read_tag(struct molt_graph *g, Dwarf_Die *die, uint32_t index)
     if (molt_map_get(&g->debug->scope_of_die, (uintptr_t)die->addr, &known))
         node->scope = (const char *)(uintptr_t)known;
     node->file = molt_debug_source(g->debug, die);
+    node->line = (uint32_t)molt_debug_line(die);
     uint64_t size;
     if (!node->is_incomplete && number_of(die, DW_AT_byte_size, &size))
         node->size = size;

@@ -14,6 +14,7 @@
 #include "types/debug.h"
 #include "types/elf_view.h"
 #include "types/graph.h"
+#include "types/hint.h"
 #include "types/image_info.h"
 
 struct molt_image {
@@ -28,6 +29,7 @@ struct molt_image {
     size_t cap_types;
     uint32_t *type_nodes; /* [meta->n_types] where each was found */
     size_t cap_type_nodes;
+    struct molt_image_hints hints;
     struct molt_map type_of_identity; /* signature types that are in already */
     struct molt_map type_of_key;      /* (key, hash) -> index */
 };

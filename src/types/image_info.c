@@ -40,7 +40,8 @@ static int run_steps(struct molt_image *image, const void *bytes, size_t len,
     if (rc < 0 || (rc = molt_graph_init(&image->graph, &image->debug, err)) < 0)
         return rc;
     molt_canon_init(&image->canon, &image->graph);
-    if ((rc = molt_image_read_symbols(image, err)) < 0 ||
+    if ((rc = molt_image_read_hints(image, err)) < 0 ||
+        (rc = molt_image_read_symbols(image, err)) < 0 ||
         (rc = molt_image_read_tags(image, err)) < 0 ||
         (rc = molt_image_read_servers(image, err)) < 0 ||
         (rc = molt_image_read_globals(image, err)) < 0 ||
@@ -75,6 +76,7 @@ void molt_image_fini(struct molt_image *image)
     molt_map_fini(&image->type_of_identity);
     molt_map_fini(&image->type_of_key);
     free(image->type_nodes);
+    free(image->hints.items);
     molt_meta_free(image->meta);
     *image = (struct molt_image){0};
 }

@@ -82,6 +82,7 @@
       "declare behaviours with MOLT_SERVER() only")                                                \
     X(HANDLER, MOLT_EREFUSED, "handler", "a handler's type doesn't fit",                           \
       "give the function the parameters that its table entry declares")                            \
+    X(HINT, MOLT_EINVAL, "hint", "a migration hint fits nothing", "mend the hint, or remove it")   \
     X(FORBIDDEN_IMPORT, MOLT_EREFUSED, "forbidden-import", "a function that modules can't use",    \
       "see the alternative named")
 

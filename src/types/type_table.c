@@ -63,26 +63,10 @@ static bool is_known(const struct molt_image *image, const char *key, uint64_t h
     return false;
 }
 
-static uint64_t size_of(const struct molt_graph *g, uint32_t type)
-{
-    uint64_t count = 1;
-    type = molt_graph_strip(g, type, NULL);
-    for (int i = 0; g->nodes[type].kind == MOLT_KIND_ARRAY && i < 64; i++) {
-        uint64_t n = g->nodes[type].count == MOLT_COUNT_OPEN ? 0 : g->nodes[type].count;
-        if (__builtin_mul_overflow(count, n, &count))
-            return UINT64_MAX;
-        type = molt_graph_strip(g, g->nodes[type].target, NULL);
-    }
-    if (g->nodes[type].kind == MOLT_KIND_RECORD && g->nodes[type].completed != MOLT_NODE_NONE)
-        type = g->nodes[type].completed;
-    uint64_t size;
-    return __builtin_mul_overflow(count, g->nodes[type].size, &size) ? UINT64_MAX : size;
-}
-
 static int describe(struct molt_image *image, uint32_t node, enum molt_reach reach,
                     struct molt_meta_type *ret, struct molt_error *err)
 {
-    uint64_t size = size_of(&image->graph, node);
+    uint64_t size = molt_graph_size(&image->graph, node);
     if (size > UINT32_MAX)
         return molt_error_set(err, MOLT_ELIMIT, "a type of %" PRIu64 " bytes is too big", size);
     *ret = (struct molt_meta_type){.size = (uint32_t)size,
