@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+/* The driver: which types are one in both images, and what becomes of each. */
+#include "types/match.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "types/match_work.h"
+
+#define VISITS_MAX 1000000u /* values that are looked at for one type */
+#define IN_SIGNATURES " in signatures"
+
+/* ---- which is which --------------------------------------------------------- */
+
+static int add_renamed(struct molt_matcher *m, uint32_t old, uint32_t new)
+{
+    if (molt_array_grow(m->renamed, m->n_renamed, m->cap_renamed) < 0)
+        return MOLT_ENOMEM;
+    m->renamed[m->n_renamed++] = (struct molt_match_renamed){molt_graph_whole(&m->from.graph, old),
+                                                             molt_graph_whole(&m->to.graph, new)};
+    return 0;
+}
+
+/* A hint is past if the other image knows the new name already. */
+static int find_renamed(struct molt_matcher *m, const struct molt_image_hint *h)
+{
+    struct molt_image *other = m->options->is_backward ? &m->to : &m->from;
+    struct molt_buf name = MOLT_BUF_INIT;
+    uint32_t found = MOLT_NODE_NONE, past;
+    if (!h->text)
+        return 0;
+    molt_graph_print(&m->hinted->graph, h->type, &name);
+    molt_buf_printf(&name, "%s", "");
+    int rc = name.is_failed ? MOLT_ENOMEM : 0;
+    if (rc == 0 && strcmp(name.data, h->text) != 0)
+        rc = molt_graph_find(&other->graph, SIZE_MAX, name.data, &past, m->err);
+    molt_buf_fini(&name);
+    if (rc != 0)
+        return rc < 0 ? rc : 0;
+    rc = molt_graph_find(&other->graph, SIZE_MAX, h->text, &found, m->err);
+    if (rc <= 0)
+        return rc;
+    return m->options->is_backward ? add_renamed(m, h->type, found)
+                                   : add_renamed(m, found, h->type);
+}
+
+static int find_all_renamed(struct molt_matcher *m)
+{
+    for (size_t i = 0; i < m->hinted->hints.n; i++) {
+        int rc = m->hinted->hints.items[i].kind == MOLT_HINT_RENAMED_TYPE
+                     ? find_renamed(m, &m->hinted->hints.items[i])
+                     : 0;
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static bool is_block_key(const char *key)
+{
+    size_t len = strlen(key), n = strlen(IN_SIGNATURES);
+    return len < n || strcmp(key + len - n, IN_SIGNATURES) != 0;
+}
+
+static const char *file_of(const struct molt_image *image, size_t type)
+{
+    uint32_t node = molt_graph_whole(&image->graph, image->type_nodes[type]);
+    const struct molt_source *file = image->graph.nodes[node].file;
+    return file ? file->text : "";
+}
+
+/* Types of @key, and in the file @file if there are several. SIZE_MAX: none; @ret_n: how
+ * many there are. */
+static size_t find_key(const struct molt_image *image, const char *key, const char *file,
+                       size_t *ret_n)
+{
+    size_t found = SIZE_MAX, n = 0, in_file = SIZE_MAX, n_in_file = 0;
+    for (size_t i = 0; i < image->meta->n_types; i++) {
+        if (strcmp(image->meta->types[i].key, key) != 0)
+            continue;
+        found = i;
+        n++;
+        if (strcmp(file_of(image, i), file) == 0) {
+            in_file = i;
+            n_in_file++;
+        }
+    }
+    *ret_n = n_in_file ? n_in_file : n;
+    return n_in_file ? in_file : found;
+}
+
+static bool has_type(const struct molt_meta *meta, const struct molt_meta_type *type)
+{
+    for (size_t i = 0; i < meta->n_types; i++)
+        if (meta->types[i].hash == type->hash && strcmp(meta->types[i].key, type->key) == 0)
+            return true;
+    return false;
+}
+
+/* What the old type @i is now: by key, by hint. SIZE_MAX: nothing. */
+static size_t counterpart(struct molt_matcher *m, size_t i, bool *ret_is_twice)
+{
+    const struct molt_meta_type *type = &m->from.meta->types[i];
+    size_t n_old, n_new;
+    find_key(&m->from, type->key, file_of(&m->from, i), &n_old);
+    size_t found = find_key(&m->to, type->key, file_of(&m->from, i), &n_new);
+    *ret_is_twice = n_old > 1 || n_new > 1;
+    for (size_t k = 0; found == SIZE_MAX && k < m->to.meta->n_types; k++)
+        if (is_block_key(m->to.meta->types[k].key) &&
+            molt_match_is_renamed(m, m->from.type_nodes[i], m->to.type_nodes[k]))
+            found = k;
+    return found;
+}
+
+/* ---- one type ------------------------------------------------------------------ */
+
+static void fini_refusal(struct molt_match_refusal *r)
+{
+    free(r->rule);
+    free(r->field);
+    free(r->why);
+    free(r->remedy);
+    free(r->place);
+}
+
+static void fini_subject(struct molt_match_subject *s)
+{
+    for (size_t i = 0; i < s->n_refusals; i++)
+        fini_refusal(&s->refusals[i]);
+    for (size_t i = 0; i < s->n_lost; i++)
+        free(s->lost[i]);
+    free(s->refusals);
+    free(s->lost);
+    molt_buf_fini(&s->lines);
+    *s = (struct molt_match_subject){0};
+}
+
+static const char *bare_name(const char *name)
+{
+    static const char *const words[] = {"struct ", "union ", "enum "};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strncmp(name, words[i], strlen(words[i])) == 0)
+            return name + strlen(words[i]);
+    return name;
+}
+
+static void begin(struct molt_matcher *m, size_t old, size_t new)
+{
+    m->maker = (struct molt_maker){0};
+    m->visits = VISITS_MAX;
+    m->denials = 0;
+    m->subject =
+        (struct molt_match_subject){.old =
+                                        molt_graph_whole(&m->from.graph, m->from.type_nodes[old]),
+                                    .new = molt_graph_whole(&m->to.graph, m->to.type_nodes[new]),
+                                    .name = m->to.meta->types[new].name,
+                                    .bare = bare_name(m->to.meta->types[new].name)};
+}
+
+static bool is_reach_only(struct molt_matcher *m)
+{
+    m->ignores_pointees = true;
+    bool is_same = molt_match_is_kept(m, m->subject.old, m->subject.new, 0);
+    m->ignores_pointees = false;
+    return is_same;
+}
+
+/* The root's name must be the same, as for structs inside. */
+static void match_root(struct molt_matcher *m, struct molt_step_list *list)
+{
+    struct molt_match_place at = {.old = m->subject.old,
+                                  .new = m->subject.new,
+                                  .path = "",
+                                  .owner = MOLT_NODE_NONE,
+                                  .is_tail = true};
+    if (!molt_match_is_type(m, at.old, at.new, false))
+        molt_match_refuse_types(m, &at, MOLT_MATCH_RENAMED_TYPE,
+                                molt_match_text(m, "MOLT_RENAMED_TYPE(%s, %s);\n", m->subject.name,
+                                                molt_match_type_text(m, &m->from, at.old)),
+                                "the state of the same server has another type");
+    molt_match_value(m, list, at);
+    molt_make_end(list, molt_graph_size(&m->from.graph, at.old),
+                  molt_graph_size(&m->to.graph, at.new));
+}
+
+static int make_recipe(struct molt_matcher *m, const struct molt_meta_type *old,
+                       const struct molt_meta_type *new, struct molt_step_list *list,
+                       struct molt_recipe **ret)
+{
+    struct molt_recipe *r = calloc(1, sizeof *r);
+    if (!r) {
+        molt_step_list_fini(list);
+        return MOLT_ENOMEM;
+    }
+    r->from_key = strdup(old->key);
+    r->to_key = strdup(new->key);
+    r->from_hash = old->hash;
+    r->to_hash = new->hash;
+    r->from_type = molt_recipe_type_id(old->key);
+    r->from_size = old->size;
+    r->to_size = new->size;
+    int rc = molt_maker_finish(&m->maker, list, r);
+    if (rc == 0 && (!r->from_key || !r->to_key))
+        rc = MOLT_ENOMEM;
+    r->lost = m->subject.lost;
+    r->n_lost = (uint32_t)m->subject.n_lost;
+    m->subject.lost = NULL;
+    m->subject.n_lost = 0;
+    if (rc < 0)
+        molt_recipe_free(r);
+    else
+        *ret = r;
+    return rc;
+}
+
+/* What would be refused is the author's to convert. */
+static int leave_to_author(struct molt_matcher *m, struct molt_recipe *r, uint64_t at)
+{
+    struct molt_match_subject *s = &m->subject;
+    r->change_module = strdup(m->to.meta->module);
+    r->change_at = at;
+    if (s->n_refusals)
+        r->flags |= MOLT_RECIPE_IS_PARTIAL;
+    for (size_t i = 0; i < s->n_refusals; i++) {
+        molt_match_line(m, "%s  left to MOLT_CHANGE: %s", s->refusals[i].field, s->refusals[i].why);
+        fini_refusal(&s->refusals[i]);
+    }
+    s->n_refusals = 0;
+    return r->change_module ? 0 : MOLT_ENOMEM;
+}
+
+static int finish_recipe(struct molt_matcher *m, const struct molt_meta_type *old,
+                         const struct molt_meta_type *new, struct molt_step_list *list,
+                         struct molt_match_type *type)
+{
+    struct molt_match_subject *s = &m->subject;
+    uint64_t change_at = 0;
+    bool is_changed = molt_match_find_change(m, &change_at);
+    type->verdict = s->was_hinted ? MOLT_MATCH_HINTED : MOLT_MATCH_AUTOMATIC;
+    if (s->n_refusals && !is_changed) {
+        type->verdict = MOLT_MATCH_REFUSED;
+        molt_step_list_fini(list);
+        return 0;
+    }
+    int rc = make_recipe(m, old, new, list, &type->recipe);
+    if (rc == MOLT_ELIMIT) {
+        struct molt_match_place at = {.path = "", .owner = MOLT_NODE_NONE};
+        molt_match_refuse(m, &at, MOLT_MATCH_TOO_BIG, NULL, "its recipe has too many steps");
+        type->verdict = MOLT_MATCH_REFUSED;
+        return 0;
+    }
+    if (rc == 0 && is_changed) {
+        type->verdict = MOLT_MATCH_CHANGE;
+        rc = leave_to_author(m, type->recipe, change_at);
+    }
+    return rc;
+}
+
+static int fill_type(struct molt_matcher *m, const struct molt_meta_type *old,
+                     const struct molt_meta_type *new, struct molt_match_type *type)
+{
+    struct molt_match_subject *s = &m->subject;
+    type->from_key = strdup(old->key);
+    type->to_key = strdup(new->key);
+    type->from_hash = old->hash;
+    type->to_hash = new->hash;
+    type->name = strdup(new->name);
+    molt_buf_printf(&s->lines, "%s", "");
+    type->lines = molt_buf_take(&s->lines);
+    type->refusals = s->refusals;
+    type->n_refusals = s->n_refusals;
+    s->refusals = NULL;
+    s->n_refusals = 0;
+    return type->from_key && type->to_key && type->name && type->lines ? 0 : MOLT_ENOMEM;
+}
+
+static int match_type(struct molt_matcher *m, size_t i, size_t k, bool is_twice,
+                      struct molt_match_type *ret)
+{
+    const struct molt_meta_type *old = &m->from.meta->types[i], *new = &m->to.meta->types[k];
+    struct molt_step_list list = {0};
+    begin(m, i, k);
+    ret->is_reach_only = is_reach_only(m);
+    m->subject.was_hinted = false;
+    if (is_twice) {
+        struct molt_match_place at = {.path = "", .owner = MOLT_NODE_NONE};
+        molt_match_refuse(m, &at, MOLT_MATCH_TWICE, NULL, "%s", old->key);
+    } else {
+        match_root(m, &list);
+    }
+    int rc = m->code;
+    if (rc == 0)
+        rc = finish_recipe(m, old, new, &list, ret);
+    molt_step_list_fini(&list);
+    if (rc == 0)
+        rc = m->code;
+    if (rc == 0)
+        rc = fill_type(m, old, new, ret);
+    fini_subject(&m->subject);
+    return rc;
+}
+
+/* ---- all of them ----------------------------------------------------------------- */
+
+/* The state of the server that @i is the state of, if it has another name now. */
+static size_t renamed_state(const struct molt_matcher *m, size_t i)
+{
+    const struct molt_meta *a = m->from.meta, *b = m->to.meta;
+    for (size_t s = 0; s < a->n_servers; s++)
+        for (size_t t = 0; a->servers[s].state_type == i && t < b->n_servers; t++)
+            if (strcmp(a->servers[s].name, b->servers[t].name) == 0)
+                return b->servers[t].state_type;
+    return SIZE_MAX;
+}
+
+static int add_type(struct molt_matcher *m, size_t i, struct molt_match *match, size_t *cap)
+{
+    const struct molt_meta_type *old = &m->from.meta->types[i];
+    bool is_twice = false;
+    if (!is_block_key(old->key) || has_type(m->to.meta, old))
+        return 0;
+    size_t k = counterpart(m, i, &is_twice);
+    if (k == SIZE_MAX)
+        k = renamed_state(m, i);
+    if (k == SIZE_MAX)
+        return 0;
+    if (molt_array_grow(match->types, match->n_types, *cap) < 0)
+        return MOLT_ENOMEM;
+    struct molt_match_type *type = &match->types[match->n_types++];
+    *type = (struct molt_match_type){0};
+    return match_type(m, i, k, is_twice, type);
+}
+
+static int match_all(struct molt_matcher *m, struct molt_match *match)
+{
+    size_t cap = 0;
+    int rc = find_all_renamed(m);
+    if (rc < 0)
+        return rc;
+    molt_match_find_enums(m);
+    rc = m->code;
+    for (size_t i = 0; rc == 0 && i < m->from.meta->n_types; i++)
+        rc = add_type(m, i, match, &cap);
+    if (rc < 0)
+        return rc;
+    m->subject = (struct molt_match_subject){0};
+    molt_match_check_enums(m);
+    match->refusals = m->subject.refusals;
+    match->n_refusals = m->subject.n_refusals;
+    m->subject.refusals = NULL;
+    m->subject.n_refusals = 0;
+    fini_subject(&m->subject);
+    return m->code;
+}
+
+static int run(struct molt_matcher *m, struct molt_match *match)
+{
+    int rc = match_all(m, match);
+    bool is_failed =
+        m->arena.is_failed || m->from.debug.arena.is_failed || m->to.debug.arena.is_failed;
+    if (rc == MOLT_ENOMEM || (rc == 0 && is_failed))
+        rc = molt_error_set(m->err, MOLT_ENOMEM, "comparing types: out of memory");
+    fini_subject(&m->subject);
+    molt_map_fini(&m->hash_of_old);
+    molt_map_fini(&m->hash_of_new);
+    molt_arena_fini(&m->arena);
+    free(m->enums);
+    free(m->renamed);
+    return rc;
+}
+
+int molt_match_images(const struct molt_match_side *from, const struct molt_match_side *to,
+                      const struct molt_match_options *options, struct molt_match *ret,
+                      struct molt_error *err)
+{
+    static const struct molt_match_options none;
+    struct molt_matcher m = {.options = options ? options : &none, .err = err};
+    struct molt_image_options reading = {.project = m.options->project,
+                                         .allow_sanitizer = m.options->allow_sanitizer};
+    struct molt_match match = {0};
+    int rc = molt_image_begin(from->bytes, from->len, &reading, &m.from, err);
+    if (rc < 0)
+        return rc;
+    rc = molt_image_begin(to->bytes, to->len, &reading, &m.to, err);
+    if (rc == 0) {
+        m.hinted = m.options->is_backward ? &m.from : &m.to;
+        rc = run(&m, &match);
+        molt_image_fini(&m.to);
+    }
+    molt_image_fini(&m.from);
+    if (rc < 0)
+        molt_match_fini(&match);
+    else
+        *ret = match;
+    return rc;
+}
+
+void molt_match_fini(struct molt_match *match)
+{
+    for (size_t i = 0; i < match->n_types; i++) {
+        struct molt_match_type *t = &match->types[i];
+        for (size_t k = 0; k < t->n_refusals; k++)
+            fini_refusal(&t->refusals[k]);
+        free(t->refusals);
+        free(t->from_key);
+        free(t->to_key);
+        free(t->name);
+        free(t->lines);
+        molt_recipe_free(t->recipe);
+    }
+    for (size_t i = 0; i < match->n_refusals; i++)
+        fini_refusal(&match->refusals[i]);
+    free(match->types);
+    free(match->refusals);
+    free(match->unseen);
+    molt_moves_free(match->moves);
+    *match = (struct molt_match){0};
+}

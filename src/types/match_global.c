@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+/* What concerns two images as a whole: enums that were renumbered. */
+#include <dwarf.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "types/match_work.h"
+
+#define DEPTH_MAX 48
+
+/* ---- enums of both ---------------------------------------------------------- */
+
+static const struct molt_member *named(const struct molt_node *node, const char *name)
+{
+    for (uint32_t i = 0; i < node->n_members; i++)
+        if (strcmp(node->members[i].name, name) == 0)
+            return &node->members[i];
+    return NULL;
+}
+
+static const struct molt_member *numbered(const struct molt_node *node, int64_t value)
+{
+    for (uint32_t i = 0; i < node->n_members; i++)
+        if (node->members[i].value == value)
+            return &node->members[i];
+    return NULL;
+}
+
+/* The first name with another number, or whose number has another name; NULL: none. */
+static const struct molt_member *renumbered(const struct molt_node *old,
+                                            const struct molt_node *new)
+{
+    for (uint32_t i = 0; i < old->n_members; i++) {
+        const struct molt_member *was = &old->members[i], *now = named(new, was->name);
+        if (now ? now->value != was->value : numbered(new, was->value) != NULL)
+            return was;
+    }
+    return NULL;
+}
+
+/* The enums of an image by key, at file scope. */
+static int index_enums(struct molt_matcher *m, struct molt_image *image, struct molt_map *map)
+{
+    const struct molt_debug *d = &image->debug;
+    for (size_t i = 0; i < d->n_types; i++) {
+        uint32_t node;
+        Dwarf_Die die = d->types[i].die;
+        if (d->types[i].scope ||
+            (d->types[i].tag != DW_TAG_enumeration_type && d->types[i].tag != DW_TAG_typedef))
+            continue;
+        int rc = molt_graph_add(&image->graph, &die, &node, m->err);
+        if (rc < 0)
+            return rc;
+        node = molt_graph_whole(&image->graph, node);
+        if (image->graph.nodes[node].kind != MOLT_KIND_ENUM || !image->graph.nodes[node].name)
+            continue;
+        const char *key = molt_graph_key(&image->graph, node, 0);
+        uint64_t known;
+        if (!key)
+            return MOLT_ENOMEM;
+        if (molt_map_get(map, molt_map_hash(key), &known))
+            continue;
+        if ((rc = molt_map_put(map, molt_map_hash(key), node)) < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int pair_enums(struct molt_matcher *m, const struct molt_map *old,
+                      const struct molt_map *new)
+{
+    for (size_t i = 0; i < old->cap; i++) {
+        uint64_t now;
+        if (!old->entries[i].is_used || !molt_map_get(new, old->entries[i].key, &now))
+            continue;
+        struct molt_match_enum_pair pair = {.old = (uint32_t)old->entries[i].value,
+                                            .new = (uint32_t)now};
+        pair.is_renumbered =
+            renumbered(molt_match_old(m, pair.old), molt_match_new(m, pair.new)) != NULL;
+        if (molt_array_grow(m->enums, m->n_enums, m->cap_enums) < 0)
+            return MOLT_ENOMEM;
+        m->enums[m->n_enums++] = pair;
+    }
+    return 0;
+}
+
+void molt_match_find_enums(struct molt_matcher *m)
+{
+    struct molt_map old = {0}, new = {0};
+    int rc = index_enums(m, &m->from, &old);
+    if (rc == 0)
+        rc = index_enums(m, &m->to, &new);
+    if (rc == 0)
+        rc = pair_enums(m, &old, &new);
+    if (rc < 0)
+        molt_match_fail(m, rc);
+    molt_map_fini(&old);
+    molt_map_fini(&new);
+}
+
+/* ---- who may hold a number ---------------------------------------------------- */
+
+/* A field that is an integer without being an enum, a character or bool. */
+static bool find_integer(const struct molt_graph *g, uint32_t type, int depth,
+                         const char **ret_field)
+{
+    type = molt_graph_whole(g, type);
+    const struct molt_node *node = &g->nodes[type];
+    if (depth > DEPTH_MAX)
+        return true;
+    if (node->kind == MOLT_KIND_BASE)
+        return (node->encoding == DW_ATE_signed || node->encoding == DW_ATE_unsigned ||
+                node->encoding == DW_ATE_signed_char || node->encoding == DW_ATE_unsigned_char) &&
+               strcmp(node->name, "char") != 0;
+    if (node->kind == MOLT_KIND_ARRAY)
+        return find_integer(g, node->target, depth + 1, ret_field);
+    for (uint32_t i = 0; node->kind == MOLT_KIND_RECORD && i < node->n_members; i++)
+        if (find_integer(g, node->members[i].type, depth + 1, ret_field)) {
+            if (node->members[i].name)
+                *ret_field = node->members[i].name;
+            return true;
+        }
+    return false;
+}
+
+/* "struct counter.n" of the old module's blocks; NULL: none. */
+static const char *integer_holder(struct molt_matcher *m)
+{
+    for (size_t i = 0; i < m->from.meta->n_types; i++) {
+        const char *field = NULL, *key = m->from.meta->types[i].key;
+        size_t len = strlen(key), n = strlen(" in signatures");
+        if ((len > n && strcmp(key + len - n, " in signatures") == 0) ||
+            strncmp(key, "molt/", 5) == 0)
+            continue;
+        if (find_integer(&m->from.graph, m->from.type_nodes[i], 0, &field))
+            return molt_match_text(m, "%s%s%s", m->from.meta->types[i].name, field ? "." : "",
+                                   field ? field : "");
+    }
+    return NULL;
+}
+
+static bool is_hinted(const struct molt_matcher *m, const struct molt_match_enum_pair *pair)
+{
+    uint32_t own = m->options->is_backward ? pair->old : pair->new;
+    for (size_t i = 0; i < m->hinted->hints.n; i++) {
+        const struct molt_image_hint *h = &m->hinted->hints.items[i];
+        if (h->kind == MOLT_HINT_RENUMBERED && molt_graph_is_same(&m->hinted->graph, h->type, own))
+            return true;
+    }
+    return false;
+}
+
+void molt_match_check_enums(struct molt_matcher *m)
+{
+    const char *holder = NULL;
+    for (size_t i = 0; i < m->n_enums && m->code == 0; i++) {
+        const struct molt_match_enum_pair *pair = &m->enums[i];
+        if (!pair->is_renumbered || is_hinted(m, pair) ||
+            (!holder && !(holder = integer_holder(m))))
+            continue;
+        const struct molt_node *old = molt_match_old(m, pair->old);
+        const struct molt_node *new = molt_match_new(m, pair->new);
+        const struct molt_member *was = renumbered(old, new);
+        m->subject.old = pair->old;
+        m->subject.new = pair->new;
+        m->subject.name = molt_match_type_text(m, &m->to, pair->new);
+        struct molt_match_place at = {.path = "", .owner = MOLT_NODE_NONE};
+        const struct molt_member *now = named(new, was->name);
+        const char *what = now ? molt_match_text(m, "%s %" PRId64 " -> %" PRId64, was->name,
+                                                 was->value, now->value)
+                               : molt_match_text(m, "%" PRId64 " was %s, and is %s", was->value,
+                                                 was->name, numbered(new, was->value)->name);
+        molt_match_refuse(m, &at, MOLT_MATCH_RENUMBERED,
+                          molt_match_text(m, "MOLT_RENUMBERED(%s);\n", m->subject.name),
+                          "%s, and %s may hold one", what, holder);
+    }
+}
