@@ -59,7 +59,7 @@ int molt_timeout(int ms)
     struct molt_process *p = runner && !runner->is_converting ? runner->process : NULL;
     if (!p)
         return MOLT_ENOPROC;
-    if (p->timeout) {
+    if (ms < 0 && p->timeout) {
         molt_timer_cancel(&p->timeout->timer);
         p->timeout->ref = 0;
     }

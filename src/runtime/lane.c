@@ -21,6 +21,9 @@
 /* So many in a queue are worth waking another worker, which takes as long as
  * running a hundred of them. */
 #define CROWD MOLT_LIMIT(64, 2)
+/* Timers that expire between two looks at the queue, which takes at most as many
+ * processes. */
+#define EXPIRIES MOLT_LIMIT(64, 1)
 /* Processes of higher priority before one of low priority has its turn. */
 #define PATIENCE 8
 
@@ -200,7 +203,8 @@ void molt_lane_run_timers(struct molt_lane *lane, uint64_t now_ns)
     /* Online, so that a grace period waits for messages that are on their way. */
     if (runner)
         molt_participant_boundary(runner->participant, lane->rt->current);
-    while (molt_timer_expire(&lane->timers, now_ns, &event))
+    /* No more at once, so that those who are woken have their turn in between. */
+    for (int i = 0; i < EXPIRIES && molt_timer_expire(&lane->timers, now_ns, &event); i++)
         molt_timer_event_run(lane->rt, &event);
 }
 

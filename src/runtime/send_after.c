@@ -242,7 +242,7 @@ void molt_sends_each(struct molt_runtime *rt,
         struct molt_timers *timers = chunk->timers[0].timers;
         molt_spin_lock(&timers->lock);
         for (unsigned k = 0; goes_on && k < MOLT_SENDS_CHUNK; k++)
-            if (chunk->timers[k].is_running)
+            if (molt_timer_is_running(&chunk->timers[k]))
                 goes_on = fn(user, &chunk->timers[k].event);
         molt_spin_unlock(&timers->lock);
     }
@@ -253,7 +253,7 @@ static bool is_waiting(struct molt_runtime *rt, uint64_t number)
     struct molt_send_lane *lane;
     struct molt_timer *timer = find(rt, number, &lane);
     molt_spin_lock(&timer->timers->lock);
-    bool is = timer->is_running && timer->event.ref == number;
+    bool is = molt_timer_is_running(timer) && timer->event.ref == number;
     molt_spin_unlock(&timer->timers->lock);
     return is;
 }

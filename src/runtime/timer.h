@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The molt authors */
 /*
- * Timers: an intrusive pairing heap (Fredman, Sedgewick, Sleator, Tarjan,
- * 1986), so that starting a timer allocates nothing and can't fail. Start is
- * O(1), cancel and expiry are O(log n) amortised.
+ * Timers. They are intrusive, so starting one allocates nothing and can't fail.
+ * The first few, and those that are due within a tick, are in a heap
+ * (timer_heap.h), all others in a wheel (timer_wheel.h), so that start and
+ * cancel are O(1), whatever their number.
  *
  * Threads: any. A timer is started by one thread at a time; it may expire on
  *          another while it is cancelled: then what it was for says so.
- * Locks:   molt_timers.lock guards the heap and the links; nothing nests in it.
+ * Locks:   molt_timers.lock guards heap, wheel and the links; nothing nests in it.
  */
 #ifndef MOLT_RUNTIME_TIMER_H
 #define MOLT_RUNTIME_TIMER_H
@@ -18,6 +19,7 @@
 #include <stdint.h>
 
 #include "port/spin.h"
+#include "runtime/timer_wheel.h"
 
 /* What happens when it expires: of whoever starts it. */
 struct molt_timer_event {
@@ -27,22 +29,37 @@ struct molt_timer_event {
 };
 
 struct molt_timer {
-    uint64_t deadline_ns; /* molt_clock_ns() */
-    uint64_t sequence;    /* equal deadlines expire in the order of their start */
-    struct molt_timer *child, *next;
-    struct molt_timer *prev;    /* the sibling before, or the parent of a first child */
-    struct molt_timers *timers; /* the heap it is or was in; NULL: never started */
-    bool is_running;
+    uint64_t deadline_ns;       /* molt_clock_ns() */
+    uint64_t sequence;          /* equal deadlines expire in the order of their start */
+    struct molt_timer *child;   /* in the heap */
+    struct molt_timer *next;    /* also in a list of the wheel */
+    struct molt_timer *prev;    /* the one before; in the heap the parent of a first child */
+    struct molt_timers *timers; /* where it is or was; NULL: never started */
+    atomic_uchar place;         /* MOLT_TIMER_... */
+    unsigned short list;        /* of the wheel */
     struct molt_timer_event event;
 };
 
+enum { MOLT_TIMER_IDLE, MOLT_TIMER_IN_HEAP, MOLT_TIMER_IN_WHEEL };
+
+/* Exact for the one who starts it if it is false, and under the lock. */
+static inline bool molt_timer_is_running(const struct molt_timer *timer)
+{
+    /* Acquire: pairs with the end of its expiry; nobody looks at it any more. */
+    return atomic_load_explicit(&timer->place, memory_order_acquire) != MOLT_TIMER_IDLE;
+}
+
 struct molt_timers {
     struct molt_spin lock; /* guards what follows */
-    struct molt_timer *root;
+    unsigned n_heap;
+    struct molt_timer *root; /* of the heap */
     uint64_t sequence;
     size_t n;
-    /* Of the root; UINT64_MAX without one. Written under the lock. */
+    uint64_t wheel_ns; /* when the wheel has to turn; UINT64_MAX: never */
+    /* When there is something to do, at the latest when the first is due;
+     * UINT64_MAX without any. Written under the lock. */
     _Atomic uint64_t next_ns;
+    struct molt_timer_wheel wheel;
 };
 
 void molt_timers_init(struct molt_timers *timers);
@@ -59,10 +76,11 @@ bool molt_timer_cancel_ref(struct molt_timer *timer, uint64_t ref, struct molt_t
 /* Take the earliest timer that is due at @now_ns and copy its event out, since
  * the timer may be anything from then on. False if none is. */
 bool molt_timer_expire(struct molt_timers *timers, uint64_t now_ns, struct molt_timer_event *ret);
-/* Milliseconds until the earliest, rounded up, at most INT_MAX; -1 if none. */
+/* Milliseconds until there is something to do, rounded up, at most INT_MAX; -1 if
+ * there are no timers. */
 int molt_timer_wait_ms(const struct molt_timers *timers, uint64_t now_ns);
 
-/* Whether one is due at @now_ns: a load and a comparison. */
+/* Whether there is anything to do at @now_ns: a load and a comparison. */
 static inline bool molt_timers_are_due(const struct molt_timers *timers, uint64_t now_ns)
 {
     return atomic_load_explicit(&timers->next_ns, memory_order_relaxed) <= now_ns;
