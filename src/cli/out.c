@@ -33,13 +33,18 @@ static const char *start_of(const struct molt_out *out, enum molt_tone tone)
     return out->has_color ? codes[tone] : "";
 }
 
-static void print_event(const char *kind, const char *text)
+static void print_compact(const json_t *doc)
 {
-    json_t *doc = json_pack("{s:s, s:o}", "event", kind, "text", molt_json_text(text));
     char *line = doc ? json_dumps(doc, JSON_COMPACT) : NULL;
     if (line)
         puts(line);
     free(line);
+}
+
+static void print_event(const char *kind, const char *text)
+{
+    json_t *doc = json_pack("{s:s, s:o}", "event", kind, "text", molt_json_text(text));
+    print_compact(doc);
     json_decref(doc);
 }
 
@@ -78,6 +83,13 @@ void molt_out_json(struct molt_out *out, json_t *doc)
     char *text = json_dumps(doc, JSON_INDENT(2));
     puts(text ? text : "null");
     free(text);
+}
+
+void molt_out_json_line(struct molt_out *out, const json_t *doc)
+{
+    end_progress(out);
+    print_compact(doc);
+    fflush(stdout);
 }
 
 int molt_out_fail(struct molt_out *out, int code, const struct molt_error *err)

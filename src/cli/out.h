@@ -36,6 +36,9 @@ void molt_out_progress(struct molt_out *out, const char *text);
 /* A document, as it is. */
 void molt_out_json(struct molt_out *out, json_t *doc);
 
+/* @doc (borrowed) in one line. */
+void molt_out_json_line(struct molt_out *out, const json_t *doc);
+
 /* To standard error: "molt: <text>", or as a JSON error. Returns the exit code
  * MOLT_EXIT_FAILED. */
 int molt_out_fail(struct molt_out *out, int code, const struct molt_error *err);

@@ -12,6 +12,7 @@
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -21,6 +22,7 @@
 #include "cli/port.h"
 #include "cli/report.h"
 #include "control/listen.h"
+#include "web/journal.h"
 #include "web/web.h"
 
 #define SOURCES_MAX 4
@@ -33,6 +35,7 @@ struct molt_session {
     int lock_fd;
     struct molt_agent *agent;
     struct molt_web *web;
+    struct molt_journal *journal;
     size_t n_sources;
     struct molt_session_source sources[SOURCES_MAX];
     bool is_live;     /* was said to be */
@@ -144,10 +147,21 @@ const char *molt_session_last_problem(const struct molt_session *session)
     return session->problem;
 }
 
+/* For `molt log`. */
+static void note(struct molt_session *session, enum molt_level level, const char *text)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    uint64_t time_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    molt_journal_push(session->journal, time_ms, level, text);
+    molt_web_wake(session->web);
+}
+
 static void on_log(void *user, enum molt_level level, const char *text)
 {
     static const char *const names[] = {"debug", "info", "warning", "error"};
     struct molt_session *session = user;
+    note(session, level, text);
     if (level == MOLT_DEBUG)
         return;
     molt_out_line(session->out, level >= MOLT_WARN ? MOLT_TONE_BAD : MOLT_TONE_DIM, "log", "%s: %s",
@@ -180,6 +194,7 @@ static void on_down(void *user, const char *text, unsigned restart_ms)
     molt_buf_printf(&buf, "%s", text);
     if (molt_agent_good_set(session->agent))
         molt_buf_printf(&buf, "\n  starting again in %u ms, on the last good set", restart_ms);
+    note(session, MOLT_ERR, buf.is_failed ? text : buf.data);
     molt_session_problem(session, "crash", buf.is_failed ? text : buf.data);
     molt_buf_fini(&buf);
 }
@@ -187,6 +202,7 @@ static void on_down(void *user, const char *text, unsigned restart_ms)
 static void on_up(void *user, pid_t pid)
 {
     struct molt_session *session = user;
+    note(session, MOLT_INFO, "the host runs again");
     molt_out_line(session->out, MOLT_TONE_GOOD, "restarted", "the host runs again (pid %d)",
                   (int)pid);
     if (strcmp(session->problem_kind, "crash") == 0)
@@ -307,6 +323,7 @@ static int open_agent(struct molt_session *session, struct molt_error *err)
 static int open_web(struct molt_session *session, struct molt_error *err)
 {
     struct molt_api api = {.agent = session->agent,
+                           .journal = session->journal,
                            .actions = {.view = view,
                                        .load = session->options.load ? load : NULL,
                                        .reload = reload,
@@ -320,6 +337,7 @@ static int open_web(struct molt_session *session, struct molt_error *err)
 static void free_session(struct molt_session *session)
 {
     molt_web_free(session->web);
+    molt_journal_free(session->journal);
     if (session->web)
         unlink(session->socket_path);
     molt_agent_free(session->agent);
@@ -336,7 +354,10 @@ static void free_session(struct molt_session *session)
 
 static int open_session(struct molt_session *session, struct molt_error *err)
 {
-    int rc = make_folder(session->root, ".molt", err);
+    int rc = molt_journal_new(&session->journal);
+    if (rc < 0)
+        return molt_error_set(err, rc, "out of memory");
+    rc = make_folder(session->root, ".molt", err);
     if (rc == 0)
         rc = make_folder(session->root, ".molt/store", err);
     if (rc == 0)
@@ -383,6 +404,7 @@ int molt_session_new(const struct molt_session_options *options, struct molt_ses
 static void finish_answers(struct molt_session *session)
 {
     uint64_t deadline = molt_clock_ms() + 1000;
+    molt_web_end_waits(session->web);
     while (molt_web_is_busy(session->web) && molt_clock_ms() < deadline) {
         int fds[MOLT_WEB_FDS];
         molt_web_fds(session->web, fds);
@@ -520,6 +542,7 @@ static void say_upgraded(struct molt_session *session, const struct molt_outcome
         molt_report_upgrade(&outcome->upgrade, built, molt_clock_ns() - start_ns, &line);
         session->n_upgrades++;
         keep(&session->last, line.data ? line.data : "");
+        note(session, MOLT_INFO, session->last);
     }
     molt_out_line(session->out, outcome->is_unchanged ? MOLT_TONE_DIM : MOLT_TONE_GOOD,
                   outcome->is_unchanged ? "unchanged" : "upgraded", "%s",

@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "control/agent/agent.h"
 #include "control/agent/link.h"
+#include "web/journal.h"
 #include "web/json.h"
 
 #define ANSWER_MS 30000
@@ -17,6 +18,20 @@
 
 typedef int serve_fn(const struct molt_api *api, json_t *body, json_t **ret,
                      struct molt_error *err);
+
+/* ---- what was asked --------------------------------------------------------------- */
+
+/* Members that are given have to be of the right type; others are refused, so
+ * that a misspelt one isn't silently nothing. */
+static int unpack(json_t *body, struct molt_error *err, const char *fmt, ...)
+{
+    va_list ap;
+    json_error_t why;
+    va_start(ap, fmt);
+    int rc = json_vunpack_ex(body, &why, JSON_STRICT, fmt, ap);
+    va_end(ap);
+    return rc < 0 ? molt_error_set(err, MOLT_EINVAL, "request: %s", why.text) : 0;
+}
 
 /* ---- asking the host --------------------------------------------------------- */
 
@@ -160,19 +175,30 @@ static int serve_status(const struct molt_api *api, json_t *body, json_t **ret,
     return finish(0, doc, ret, err);
 }
 
-/* ---- actions --------------------------------------------------------------------- */
+/* ---- log ------------------------------------------------------------------------ */
 
-/* Members that are given have to be of the right type; others are refused, so
- * that a misspelt one isn't silently nothing. */
-static int unpack(json_t *body, struct molt_error *err, const char *fmt, ...)
+static int read_log_request(json_t *body, uint64_t *ret_after, int *ret_wait,
+                            struct molt_error *err)
 {
-    va_list ap;
-    json_error_t why;
-    va_start(ap, fmt);
-    int rc = json_vunpack_ex(body, &why, JSON_STRICT, fmt, ap);
-    va_end(ap);
-    return rc < 0 ? molt_error_set(err, MOLT_EINVAL, "request: %s", why.text) : 0;
+    json_int_t after = 0;
+    *ret_wait = 0;
+    int rc = unpack(body, err, "{s?I, s?i}", "after", &after, "wait", ret_wait);
+    *ret_after = after > 0 ? (uint64_t)after : 0;
+    return rc;
 }
+
+static int serve_log(const struct molt_api *api, json_t *body, json_t **ret, struct molt_error *err)
+{
+    uint64_t after;
+    int wait;
+    int rc = read_log_request(body, &after, &wait, err);
+    if (rc < 0)
+        return rc;
+    json_t *list = molt_journal_json(api->journal, after);
+    return finish(0, list ? json_pack("{s:o}", "messages", list) : NULL, ret, err);
+}
+
+/* ---- actions --------------------------------------------------------------------- */
 
 static int serve_purge(const struct molt_api *api, json_t *body, json_t **ret,
                        struct molt_error *err)
@@ -261,7 +287,7 @@ static const struct route {
     {"GET", "/v1/worlds", serve_worlds}, {"GET", "/v1/ps", serve_ps},
     {"GET", "/v1/tree", serve_tree},     {"POST", "/v1/purge", serve_purge},
     {"POST", "/v1/load", serve_load},    {"POST", "/v1/reload", serve_reload},
-    {"POST", "/v1/stop", serve_stop},
+    {"POST", "/v1/stop", serve_stop},    {"GET", "/v1/log", serve_log},
 };
 
 static unsigned http_status(int code)
@@ -330,4 +356,17 @@ unsigned molt_api_serve(const struct molt_api *api, const char *method, const ch
     *ret = is_path ? molt_json_error(MOLT_EINVAL, "this path takes another method")
                    : molt_json_error(MOLT_ENOENT, "no such path; see molt(1) for the API");
     return is_path ? 405 : 404;
+}
+
+bool molt_api_is_to_wait(const struct molt_api *api, const char *path, const char *body,
+                         size_t body_len)
+{
+    json_t *doc = NULL;
+    uint64_t after = 0;
+    int wait = 0;
+    if (strcmp(path, "/v1/log") != 0 || parse_body(body, body_len, &doc, NULL) < 0)
+        return false;
+    int rc = read_log_request(doc, &after, &wait, NULL);
+    json_decref(doc);
+    return rc == 0 && wait && after >= molt_journal_newest(api->journal);
 }

@@ -4,6 +4,8 @@
  * What the agent answers over HTTP:
  *
  *     GET  /v1/status   /v1/modules   /v1/worlds   /v1/ps   /v1/tree
+ *     GET  /v1/log?after=12&wait=1, both optional: messages with higher numbers; with
+ *                       wait not before there is one
  *     POST /v1/purge    {"module": "counter", "version": 1, "hard": false}, all optional
  *     POST /v1/load     {"file": "/path/to/file.c"}
  *     POST /v1/reload   {}: read molt.conf again
@@ -47,8 +49,11 @@ struct molt_web_actions {
     void *user;
 };
 
+struct molt_journal;
+
 struct molt_api {
     struct molt_agent *agent;
+    const struct molt_journal *journal;
     struct molt_web_actions actions;
 };
 
@@ -56,5 +61,10 @@ struct molt_api {
  * *ret is a new reference, NULL when out of memory. */
 unsigned molt_api_serve(const struct molt_api *api, const char *method, const char *path,
                         const char *body, size_t body_len, json_t **ret);
+
+/* The answer to this request should wait until there is one more message in the
+ * journal. */
+bool molt_api_is_to_wait(const struct molt_api *api, const char *path, const char *body,
+                         size_t body_len);
 
 #endif

@@ -13,15 +13,29 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/list.h"
+#include "web/json.h"
 #include "web/page.h"
 
 #define BODY_MAX 65536
 #define IDLE_S 60u
+#define WAITING_MAX 16 /* a client that is gone isn't noticed while its answer waits */
+
+/* To the API, between its first byte and its answer's last. */
+struct request {
+    struct molt_buf body;
+    struct MHD_Connection *connection;
+    struct molt_list link; /* in molt_web.waiting, or in no list */
+    bool has_waited;
+};
 
 struct molt_web {
     struct molt_api api;
     struct MHD_Daemon *daemons[MOLT_WEB_FDS]; /* API, page */
-    unsigned n_open; /* API requests between their first byte and their answer's last */
+    unsigned n_open;                          /* requests to the API */
+    unsigned n_waiting;       /* of these, suspended until there is a message more */
+    struct molt_list waiting; /* longest first */
+    bool is_ending;           /* nobody waits any more */
 };
 
 /* ---- answers --------------------------------------------------------------------- */
@@ -46,6 +60,67 @@ static enum MHD_Result answer(struct MHD_Connection *c, unsigned status, const c
     return rc;
 }
 
+/* ---- answers that wait -------------------------------------------------------------- */
+
+static void resume(struct molt_web *web, struct request *r)
+{
+    molt_list_unlink(&r->link);
+    molt_list_init(&r->link);
+    web->n_waiting--;
+    MHD_resume_connection(r->connection); /* on_api is called again for it */
+}
+
+static void suspend(struct molt_web *web, struct request *r)
+{
+    if (web->n_waiting == WAITING_MAX) /* it gets an empty list, and may ask again */
+        resume(web, molt_container_of(web->waiting.next, struct request, link));
+    r->has_waited = true;
+    molt_list_append(&web->waiting, &r->link);
+    web->n_waiting++;
+    MHD_suspend_connection(r->connection);
+}
+
+void molt_web_wake(struct molt_web *web)
+{
+    while (web && !molt_list_is_empty(&web->waiting))
+        resume(web, molt_container_of(web->waiting.next, struct request, link));
+}
+
+void molt_web_end_waits(struct molt_web *web)
+{
+    if (web)
+        web->is_ending = true;
+    molt_web_wake(web);
+}
+
+/* ---- requests to the API ------------------------------------------------------------- */
+
+/* ?after=12 is {"after": 12}. */
+static enum MHD_Result take_argument(void *user, enum MHD_ValueKind kind, const char *key,
+                                     const char *value)
+{
+    (void)kind;
+    char *end;
+    long long number = value ? strtoll(value, &end, 10) : 0;
+    json_t *json =
+        value && *value && !*end ? json_integer(number) : molt_json_text(value ? value : "");
+    return json_object_set_new(user, key, json) < 0 ? MHD_NO : MHD_YES;
+}
+
+/* A request without a body may have its members in the query. */
+static void take_query(struct request *r)
+{
+    json_t *doc = r->body.len ? NULL : json_object();
+    if (doc &&
+        MHD_get_connection_values(r->connection, MHD_GET_ARGUMENT_KIND, take_argument, doc)) {
+        char *text = json_dumps(doc, JSON_COMPACT);
+        if (text)
+            molt_buf_adds(&r->body, text);
+        free(text);
+    }
+    json_decref(doc);
+}
+
 static enum MHD_Result serve_api(struct molt_web *web, struct MHD_Connection *c, const char *path,
                                  const char *method, const struct molt_buf *body)
 {
@@ -61,38 +136,55 @@ static enum MHD_Result serve_api(struct molt_web *web, struct MHD_Connection *c,
     return answer(c, status, "application/json", text);
 }
 
+static enum MHD_Result begin_request(struct molt_web *web, struct MHD_Connection *c, void **request)
+{
+    struct request *r = calloc(1, sizeof(*r));
+    if (!r)
+        return MHD_NO;
+    r->connection = c;
+    molt_list_init(&r->link);
+    web->n_open++;
+    *request = r;
+    return MHD_YES;
+}
+
 /* Called several times for a request: first, for each piece of its body, and
- * with an empty piece at the end. */
+ * with an empty piece at the end; and with that again when it was resumed. */
 static enum MHD_Result on_api(void *user, struct MHD_Connection *c, const char *path,
                               const char *method, const char *version, const char *piece,
                               size_t *piece_len, void **request)
 {
     (void)version;
-    struct molt_buf *body = *request;
-    if (!body) {
-        *request = calloc(1, sizeof(struct molt_buf));
-        ((struct molt_web *)user)->n_open += *request != NULL;
-        return *request ? MHD_YES : MHD_NO;
-    }
+    struct molt_web *web = user;
+    struct request *r = *request;
+    if (!r)
+        return begin_request(web, c, request);
     if (*piece_len) {
-        if (body->len <= BODY_MAX)
-            molt_buf_add(body, piece, *piece_len);
+        if (r->body.len <= BODY_MAX)
+            molt_buf_add(&r->body, piece, *piece_len);
         *piece_len = 0;
-        return body->is_failed ? MHD_NO : MHD_YES;
+        return r->body.is_failed ? MHD_NO : MHD_YES;
     }
-    return serve_api(user, c, path, method, body);
+    take_query(r);
+    if (!web->is_ending && !r->has_waited &&
+        molt_api_is_to_wait(&web->api, path, r->body.data, r->body.len)) {
+        suspend(web, r);
+        return MHD_YES;
+    }
+    return serve_api(web, c, path, method, &r->body);
 }
 
 static void on_done(void *user, struct MHD_Connection *c, void **request,
                     enum MHD_RequestTerminationCode why)
 {
     (void)c, (void)why;
-    struct molt_buf *body = *request;
-    if (!body)
+    struct molt_web *web = user;
+    struct request *r = *request;
+    if (!r)
         return; /* a request for the page */
-    ((struct molt_web *)user)->n_open--;
-    molt_buf_fini(body);
-    free(body);
+    web->n_open--;
+    molt_buf_fini(&r->body);
+    free(r);
     *request = NULL;
 }
 
@@ -133,9 +225,9 @@ static enum MHD_Result on_page(void *user, struct MHD_Connection *c, const char 
 
 static struct MHD_Daemon *start(struct molt_web *web, int fd, MHD_AccessHandlerCallback on_request)
 {
-    return MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, web, MHD_OPTION_LISTEN_SOCKET,
-                            fd, MHD_OPTION_NOTIFY_COMPLETED, on_done, web,
-                            MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S, MHD_OPTION_END);
+    return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request,
+                            web, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, on_done,
+                            web, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S, MHD_OPTION_END);
 }
 
 int molt_web_new(const struct molt_api *api, int listen_fd, struct molt_web **ret,
@@ -144,6 +236,7 @@ int molt_web_new(const struct molt_api *api, int listen_fd, struct molt_web **re
     struct molt_web *web = calloc(1, sizeof(*web));
     if (web) {
         web->api = *api;
+        molt_list_init(&web->waiting);
         web->daemons[0] = start(web, listen_fd, on_api);
     }
     if (!web || !web->daemons[0]) {
@@ -189,6 +282,8 @@ void molt_web_free(struct molt_web *web)
 {
     if (!web)
         return;
+    molt_web_end_waits(web); /* none may be suspended when its server stops */
+    molt_web_run(web);
     for (int i = 0; i < MOLT_WEB_FDS; i++)
         if (web->daemons[i])
             MHD_stop_daemon(web->daemons[i]);

@@ -30,6 +30,10 @@ void molt_web_free(struct molt_web *web);
 void molt_web_fds(const struct molt_web *web, int ret_fds[MOLT_WEB_FDS]);
 /* Milliseconds until molt_web_run() has something to do by itself; -1: nothing. */
 int molt_web_timeout(const struct molt_web *web);
+/* There is a message more in the journal: answer those who wait for it. */
+void molt_web_wake(struct molt_web *web);
+/* The same, whether there is one or not, and nobody waits any more: it ends. */
+void molt_web_end_waits(struct molt_web *web);
 /* A request was begun and its answer isn't sent yet. */
 bool molt_web_is_busy(const struct molt_web *web);
 /* Serve what is there. */
