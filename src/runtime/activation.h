@@ -98,7 +98,6 @@ struct molt_activation {
      * handler has kept, sent or freed it. */
     struct molt_block *single;
     struct molt_list arrived;
-    enum molt_outcome outcome;
     bool is_holding_world;
     bool is_visiting;
     bool is_failed;    /* a thunk stub ended the callback */

@@ -80,31 +80,22 @@ static inline void molt_owner_take_quick(struct molt_owner *owner, struct molt_b
     molt_owner_count(owner, -molt_block_bytes(block));
 }
 
-static inline struct molt_stock *molt_block_stock(struct molt_block_cache *cache,
-                                                  const struct molt_block *block)
+/* As molt_block_release(). False: it is no usual block, or the stock is full. */
+static inline bool molt_block_release_quick(struct molt_block_cache *cache,
+                                            struct molt_block *block)
 {
     size_t word = atomic_load_explicit(&block->bytes, memory_order_relaxed);
     size_t index = word >> MOLT_BLOCK_CLASS_SHIFT;
-    return __builtin_expect(index < MOLT_BLOCK_CLASSES, 1) ? &cache->stock[index] : NULL;
-}
-
-/* Whether it is a usual block, and the stock has room. */
-static inline bool molt_block_can_release_quick(struct molt_block_cache *cache,
-                                                const struct molt_block *block)
-{
-    const struct molt_stock *stock = molt_block_stock(cache, block);
-    return !MOLT_IS_SANITIZED && stock && stock->n < stock->batch && !block->type->may_point;
-}
-
-/* As molt_block_release(), if that can be. */
-static inline void molt_block_release_quick(struct molt_block_cache *cache,
-                                            struct molt_block *block)
-{
-    struct molt_stock *stock = molt_block_stock(cache, block);
+    if (__builtin_expect(index >= MOLT_BLOCK_CLASSES, 0) || MOLT_IS_SANITIZED)
+        return false;
+    struct molt_stock *stock = &cache->stock[index];
+    if (__builtin_expect(stock->n == stock->batch || block->type->may_point, 0))
+        return false;
     atomic_store_explicit(&block->owner, NULL, memory_order_release);
     block->envelope = (uintptr_t)stock->free;
     stock->free = block;
     stock->n++;
+    return true;
 }
 
 #endif

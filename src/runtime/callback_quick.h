@@ -33,9 +33,7 @@ static inline void molt_callback_drop_single(struct molt_worker *w, struct molt_
     if (molt_block_owner(block) != &p->owner || !molt_list_is_empty(&block->link))
         return;
     molt_owner_count(&p->owner, -molt_block_bytes(block));
-    if (__builtin_expect(molt_block_can_release_quick(&w->runner.cache, block), 1))
-        molt_block_release_quick(&w->runner.cache, block);
-    else
+    if (__builtin_expect(!molt_block_release_quick(&w->runner.cache, block), 0))
         molt_block_release(w->rt->heap, &w->runner.cache, block);
 }
 
@@ -62,26 +60,6 @@ static inline int molt_callback_call(struct molt_process *p, molt_any_fn fn, con
 static inline const void *molt_callback_state(const struct molt_process *p)
 {
     return p->state_block ? molt_block_payload(p->state_block) : NULL;
-}
-
-/* As molt_callback_run(), of kind CAST or CALL. */
-static inline enum molt_outcome molt_callback_run_message(struct molt_worker *w,
-                                                          struct molt_process *p,
-                                                          struct molt_world *world,
-                                                          const struct molt_server_ref *ref)
-{
-    struct molt_activation *act = molt_callback_activation(p);
-    struct molt_callback *cb = &act->callback;
-    /* A copy: the handler may change it. Of a cast nothing, nobody looks. */
-    struct molt_from from = cb->from;
-    enum molt_outcome outcome = MOLT_TURN_DONE;
-    molt_callback_begin(w, p, world, ref);
-    cb->rc =
-        molt_callback_call(p, cb->fn, molt_callback_state(p), cb->arg, cb->is_call ? &from : NULL);
-    if (__builtin_expect(cb->rc < 0 || cb->rc == MOLT_STOP || (cb->is_call && !cb->is_answered), 0))
-        outcome = molt_callback_conclude(p, cb);
-    molt_callback_end(w, p, act);
-    return outcome;
 }
 
 #endif

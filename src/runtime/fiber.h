@@ -3,8 +3,7 @@
 /*
  * Fibers: the stacks that callbacks run on.
  *
- * A fiber runs an entry loop: it takes a function, runs it, parks. So a
- * callback that doesn't block costs two switches and no set-up, and the same
+ * A fiber runs an entry loop: it takes a function, runs it, parks. So the same
  * few stacks are used over and over, which keeps their pages few and warm.
  *
  * Threads: a pool and its fibers belong to one worker, but for molt_fiber_measure().

@@ -101,6 +101,15 @@ static inline bool molt_message_is_notice(const struct molt_block *root)
     return kind == MOLT_MESSAGE_CHILD_EXIT || kind >= MOLT_MESSAGE_LINK_EXIT;
 }
 
+/* A cast or a call without further blocks. */
+static inline bool molt_message_is_single(const struct molt_block *root)
+{
+    _Static_assert(MOLT_MESSAGE_CAST == 0 && MOLT_MESSAGE_CALL == 1, "one bit of the kind");
+    size_t call = (size_t)MOLT_MESSAGE_CALL << MOLT_MESSAGE_SHIFT;
+    size_t word = atomic_load_explicit(&root->bytes, memory_order_relaxed);
+    return !(word & (MOLT_MESSAGE_KIND_MASK | MOLT_MESSAGE_HAS_MORE) & ~call);
+}
+
 static inline bool molt_message_has_more(const struct molt_block *root)
 {
     return atomic_load_explicit(&root->bytes, memory_order_relaxed) & MOLT_MESSAGE_HAS_MORE;

@@ -31,10 +31,11 @@ static inline struct molt_block *molt_runner_take_quick(const struct molt_runner
 static inline bool molt_runner_free_quick(struct molt_runner *runner, const void *payload)
 {
     struct molt_block *block = molt_runner_known(runner, payload);
-    if (__builtin_expect(!block || !molt_block_can_release_quick(&runner->cache, block), 0))
+    if (__builtin_expect(!block, 0))
         return false;
     molt_owner_take_quick(runner->quick_owner, block);
-    molt_block_release_quick(&runner->cache, block);
+    if (__builtin_expect(!molt_block_release_quick(&runner->cache, block), 0))
+        molt_block_release(runner->rt->heap, &runner->cache, block);
     return true;
 }
 

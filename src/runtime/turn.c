@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The molt authors */
 /*
- * A turn: what a worker does with a process that it took from a queue. On a
- * fiber, one task after the other is picked and dispatched, until the turn is
- * over or a callback waits.
+ * A turn: what a worker does with a process that it took from a queue. One task
+ * after the other is picked and dispatched, until the turn is over or a callback
+ * waits.
+ *
+ * The worker runs its whole batch on the stack of a fiber, its floor, so a turn
+ * costs no switch. A callback that waits takes that fiber with it: the thread's own
+ * flow goes on, and begins another floor. When the callback goes on, and its turn
+ * ends there, that stack finds that it is no floor any more, and goes back to who
+ * entered it.
  */
 #include <errno.h>
 
@@ -53,13 +59,26 @@ void molt_worker_fail(struct molt_process *p)
 
 /* ---- a turn --------------------------------------------------------------------- */
 
-/* The bottom of a fiber: what a process has to do, until it is somebody else's
- * turn. The stack belongs to one worker, so that is the same after a wait. */
-static void turn(void *arg)
+static void count_turn(struct molt_worker *w)
 {
-    struct molt_process *p = arg;
-    struct molt_activation *act = molt_callback_activation(p);
-    struct molt_worker *w = act->worker;
+    unsigned long n = atomic_load_explicit(&w->n_turns, memory_order_relaxed);
+    /* Release, and the end's load of is_suspected after it: see monitor.c. */
+    atomic_store_explicit(&w->n_turns, n + 1, memory_order_release);
+}
+
+static void end_turn(struct molt_worker *w)
+{
+    count_turn(w);
+    if (__builtin_expect(atomic_load_explicit(&w->is_suspected, memory_order_relaxed), 0)) {
+        /* Whatever the monitor does is done when the lock is had. */
+        pthread_mutex_lock(&w->handover_lock);
+        atomic_store(&w->is_suspected, false);
+        pthread_mutex_unlock(&w->handover_lock);
+    }
+}
+
+static enum molt_outcome run_tasks(struct molt_worker *w, struct molt_process *p)
+{
     enum molt_outcome outcome = MOLT_TURN_DONE;
     unsigned tick = atomic_load_explicit(&w->rt->tick, memory_order_relaxed);
     w->runner.budget = MOLT_TURN;
@@ -71,12 +90,35 @@ static void turn(void *arg)
         enum molt_task task = molt_task_pick(w, p);
         if (task == MOLT_TASK_NONE)
             break;
-        outcome = molt_dispatch(w, p, task);
-        if (outcome == MOLT_TURN_DONE && p->mail)
-            outcome = molt_mail_run(w, p, tick);
+        outcome = task == MOLT_TASK_MESSAGE && molt_mail_is_usual(p) ? molt_mail_run(w, p, tick)
+                                                                     : molt_dispatch(w, p, task);
     }
-    act->outcome = outcome == MOLT_TURN_ENDED ? MOLT_TURN_ENDED : MOLT_TURN_DONE;
+    return outcome;
 }
+
+static void forget_world(struct molt_process *p)
+{
+    atomic_store_explicit(&p->world, NULL, memory_order_relaxed);
+    atomic_store_explicit(&p->version, NULL, memory_order_relaxed);
+}
+
+/* What a process has to do, until it is somebody else's turn, on the stack that
+ * this is. That belongs to one worker, so it is the same after a wait; but then the
+ * worker's batch goes on on another one. */
+static void turn(struct molt_worker *w, struct molt_process *p)
+{
+    enum molt_outcome outcome = run_tasks(w, p);
+    p->fiber = NULL;
+    forget_world(p);
+    molt_runner_enter(&w->runner, NULL);
+    if (outcome == MOLT_TURN_ENDED)
+        molt_process_destroy(p, p->end_reason);
+    else
+        molt_process_leave(p, 0, 0);
+    end_turn(w);
+}
+
+/* ---- turns that leave their stack in the middle ------------------------------------ */
 
 /* The callback met a function that its world doesn't define, or crashed. */
 static void fail(struct molt_process *p, int code)
@@ -114,46 +156,59 @@ static void restart(struct molt_worker *w, struct molt_process *p)
 {
     molt_worker_count(&p->n_callbacks);
     molt_process_leave_stack(p, &w->runner);
-    atomic_store_explicit(&p->world, NULL, memory_order_relaxed);
-    atomic_store_explicit(&p->version, NULL, memory_order_relaxed);
+    forget_world(p);
     molt_run_leave(p);
 }
 
-/* Switch to the fiber of @p until its turn is over or it waits. */
-static void enter(struct molt_worker *w, struct molt_process *p)
+/* The callback that ran on @fiber is there, in the middle: it waits, or will never
+ * go on. */
+static void settle(struct molt_worker *w, const struct molt_fiber *fiber)
 {
-    struct molt_fiber *fiber = p->fiber;
-    molt_runner_enter(&w->runner, p);
-    atomic_store_explicit(&w->flow, &fiber->flow, memory_order_relaxed);
-    molt_context_enter(&w->context, &fiber->context);
-    atomic_store_explicit(&w->flow, NULL, memory_order_relaxed);
+    struct molt_process *p = w->runner.process;
     molt_runner_enter(&w->runner, NULL);
     if (__builtin_expect(w->fault.has_fault, 0)) {
         molt_crash_report_contained(w, p);
         fail(p, MOLT_ECRASH);
-        return;
-    }
-    if (fiber->act.is_failed) {
+    } else if (fiber->act.is_failed) {
         fail(p, fiber->act.fail_reason ? fiber->act.fail_reason : MOLT_EUNDEF);
-        return;
-    }
-    if (__builtin_expect(fiber->act.is_restarted, 0)) {
+    } else if (__builtin_expect(fiber->act.is_restarted, 0)) {
         restart(w, p);
-        return;
-    }
-    if (!fiber->is_done) {
+    } else {
         leave_suspended(w, p);
-        return;
     }
-    p->fiber = NULL;
-    atomic_store_explicit(&p->world, NULL, memory_order_relaxed);
-    atomic_store_explicit(&p->version, NULL, memory_order_relaxed);
-    bool is_ended = fiber->act.outcome == MOLT_TURN_ENDED;
-    molt_fiber_give(&w->fibers, fiber);
-    if (is_ended)
-        molt_process_destroy(p, p->end_reason);
+    end_turn(w);
+}
+
+/* Switch to @fiber until it is done, or its callback leaves it in the middle. */
+static void enter(struct molt_worker *w, struct molt_context *from, struct molt_fiber *fiber)
+{
+    struct molt_flow *before = atomic_load_explicit(&w->flow, memory_order_relaxed);
+    atomic_store_explicit(&w->flow, &fiber->flow, memory_order_relaxed);
+    molt_context_enter(from, &fiber->context);
+    atomic_store_explicit(&w->flow, before, memory_order_relaxed);
+}
+
+static void leave_floor(struct molt_worker *w, struct molt_fiber *fiber)
+{
+    if (fiber->is_done)
+        molt_fiber_give(&w->fibers, fiber);
     else
-        molt_process_leave(p, 0, 0);
+        settle(w, fiber);
+}
+
+bool molt_worker_on_stack(struct molt_worker *w, void (*fn)(void *arg))
+{
+    struct molt_fiber *fiber = molt_fiber_take(&w->fibers);
+    if (!fiber)
+        return false;
+    fiber->is_done = false;
+    fiber->fn = fn;
+    fiber->arg = fiber;
+    w->floor = fiber;
+    enter(w, &w->context, fiber);
+    w->floor = NULL;
+    leave_floor(w, fiber);
+    return true;
 }
 
 static void resume(struct molt_worker *w, struct molt_process *p)
@@ -161,48 +216,24 @@ static void resume(struct molt_worker *w, struct molt_process *p)
     unsigned status = molt_process_status(p);
     if (status & MOLT_DO_KILL && molt_task_is_kill(p)) {
         molt_process_destroy(p, p->end_reason);
+        end_turn(w);
         return;
     }
     unsigned gone = MOLT_IS_SUSPENDED | MOLT_IS_RECEIVING | MOLT_IS_POLLING | MOLT_DO_RESUME;
     unsigned before = atomic_fetch_and(&p->status, ~gone);
-    molt_callback_activation(p)->is_completed = (before & MOLT_DO_RESUME) != 0;
-    molt_callback_activation(p)->is_preempted = false;
+    struct molt_fiber *fiber = p->fiber;
+    fiber->act.is_completed = (before & MOLT_DO_RESUME) != 0;
+    fiber->act.is_preempted = false;
     /* Online first, so that a grace period waits for this callback, too. */
     struct molt_world *now = molt_participant_boundary(&w->participant, w->rt->current);
     struct molt_world *mine = atomic_load_explicit(&p->world, memory_order_relaxed);
     if (now != mine) {
         molt_participant_visit(&w->participant, mine);
-        molt_callback_activation(p)->is_visiting = true;
+        fiber->act.is_visiting = true;
     }
-    enter(w, p);
-}
-
-static void run_turn(struct molt_worker *w, struct molt_process *p)
-{
-    if (p->fiber) {
-        resume(w, p);
-        return;
-    }
-    struct molt_fiber *fiber = molt_fiber_take(&w->fibers);
-    if (!fiber) {
-        /* Out of memory or mappings: tried again soon; suspended ones go on. */
-        w->is_starved = true;
-        molt_process_leave(p, 0, 0);
-        return;
-    }
-    p->fiber = fiber;
-    fiber->is_done = false;
-    fiber->fn = turn;
-    fiber->arg = p;
-    molt_activation_clear(&fiber->act);
-    enter(w, p);
-}
-
-static void count_turn(struct molt_worker *w)
-{
-    unsigned long n = atomic_load_explicit(&w->n_turns, memory_order_relaxed);
-    /* Release, and the end's load of is_suspected after it: see monitor.c. */
-    atomic_store_explicit(&w->n_turns, n + 1, memory_order_release);
+    molt_runner_enter(&w->runner, p);
+    enter(w, w->floor ? &w->floor->context : &w->context, fiber);
+    leave_floor(w, fiber);
 }
 
 void molt_worker_run(struct molt_worker *w, struct molt_process *p)
@@ -210,12 +241,17 @@ void molt_worker_run(struct molt_worker *w, struct molt_process *p)
     if (!molt_process_begin(p))
         return;
     count_turn(w);
-    run_turn(w, p);
-    count_turn(w);
-    if (__builtin_expect(atomic_load_explicit(&w->is_suspected, memory_order_relaxed), 0)) {
-        /* Whatever the monitor does is done when the lock is had. */
-        pthread_mutex_lock(&w->handover_lock);
-        atomic_store(&w->is_suspected, false);
-        pthread_mutex_unlock(&w->handover_lock);
+    if (p->fiber) {
+        resume(w, p);
+    } else if (__builtin_expect(w->floor != NULL, 1)) {
+        p->fiber = w->floor;
+        molt_activation_clear(&p->fiber->act);
+        molt_runner_enter(&w->runner, p);
+        turn(w, p);
+    } else {
+        /* Without a stack: tried again soon. */
+        w->is_starved = true;
+        molt_process_leave(p, 0, 0);
+        end_turn(w);
     }
 }

@@ -83,24 +83,55 @@ static unsigned tick_of(const struct molt_worker *w)
     return atomic_load_explicit(&w->rt->tick, memory_order_relaxed);
 }
 
-/* Those who wait with a stack and those without take turns. However long they
- * take, descriptors and timers are looked at once a tick. */
-static void run_batch(struct molt_worker *w, struct molt_lane *lane)
+/* Those who wait with a stack and those without take turns. */
+static struct molt_process *next(struct molt_worker *w)
 {
-    unsigned tick = tick_of(w);
-    for (int i = 0; i < BATCH && !w->is_starved && tick_of(w) == tick; i++) {
-        if (atomic_load_explicit(&w->lane, memory_order_relaxed) != lane)
-            break; /* it was taken away meanwhile */
-        struct molt_process *p = i & 1 ? molt_lane_pop(lane) : pop_resume(w);
-        if (!p)
-            p = i & 1 ? pop_resume(w) : molt_lane_pop(lane);
-        if (!p)
-            break;
+    /* It may be taken away at any time. */
+    struct molt_lane *lane = atomic_load_explicit(&w->lane, memory_order_relaxed);
+    if (!lane || w->is_starved)
+        return NULL;
+    bool is_lane_first = w->n_left & 1;
+    struct molt_process *p = is_lane_first ? molt_lane_pop(lane) : pop_resume(w);
+    if (p)
+        return p;
+    return is_lane_first ? pop_resume(w) : molt_lane_pop(lane);
+}
+
+static void run_on_floor(void *arg)
+{
+    const struct molt_fiber *mine = arg;
+    struct molt_worker *w = mine->act.worker;
+    while (w->n_left > 0) {
+        struct molt_process *p = next(w);
+        if (!p) {
+            w->n_left = 0;
+            return;
+        }
+        w->n_left--;
         molt_worker_run(w, p);
+        if (w->floor != mine)
+            return;
     }
 }
 
-/* For others than those who were preempted. */
+/* Without a stack, only those can run that have one. */
+static void run_starved(struct molt_worker *w)
+{
+    struct molt_process *p;
+    w->is_starved = true;
+    for (; w->n_left > 0 && (p = pop_resume(w)); w->n_left--)
+        molt_worker_run(w, p);
+    w->n_left = 0;
+}
+
+static void run_batch(struct molt_worker *w)
+{
+    w->n_left = BATCH;
+    while (w->n_left > 0)
+        if (!molt_worker_on_stack(w, run_on_floor))
+            run_starved(w);
+}
+
 static bool has_work(struct molt_worker *w, struct molt_lane *lane)
 {
     return molt_lane_has_queued(lane) || atomic_load(&w->n_resumes) > 0;
@@ -231,7 +262,7 @@ static void sleep_until_work(struct molt_worker *w, struct molt_lane *lane)
 
 static void work(struct molt_worker *w, struct molt_lane *lane)
 {
-    run_batch(w, lane);
+    run_batch(w);
     if (atomic_load_explicit(&w->lane, memory_order_relaxed) != lane)
         return;
     if (!molt_timers_are_empty(&lane->timers))

@@ -65,6 +65,8 @@ struct molt_worker {
     int *errno_at; /* the thread's errno */
     struct molt_participant participant;
     struct molt_context context; /* the thread's own flow */
+    struct molt_fiber *floor;    /* on whose stack it runs its batch; NULL: on its own */
+    int n_left;                  /* turns of the batch */
     struct molt_fiber_pool fibers;
     atomic_ullong n_callbacks, n_messages; /* written by the worker */
     atomic_long n_holding; /* callbacks that were suspended and are not over; the same */
@@ -105,8 +107,13 @@ static inline struct molt_lane *molt_worker_lane(const struct molt_worker *w)
 /* Queue @p, which is suspended on a stack of this worker and may go on. */
 void molt_worker_push(struct molt_worker *w, struct molt_process *p);
 
-/* Run what @p, taken from a queue, has to do, a bounded number of callbacks
- * (turn.c). */
+/* Run @fn on a stack for callbacks, the worker's floor, with its fiber as argument.
+ * Returns when it did, or when a callback waits on that stack: @fn, when it finds
+ * that this is no more the floor, has to return. False: there is no stack. */
+bool molt_worker_on_stack(struct molt_worker *w, void (*fn)(void *arg));
+
+/* Run what @p, taken from a queue, has to do, a bounded number of callbacks (turn.c).
+ * Without a floor only one that is suspended. */
 void molt_worker_run(struct molt_worker *w, struct molt_process *p);
 
 /* On the fiber of @p: let others run until there is a reason to resume. errno
