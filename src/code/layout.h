@@ -63,8 +63,9 @@ int molt_world_moved(const struct molt_world *world, uint64_t value, uint64_t ty
 
 /* Add to the stage: a recipe between two layouts of which at least one is known after the
  * seal, and moves between two versions' images. Consumed on success; checked again at the
- * seal, where MOLT_EREFUSED names a type or version that there isn't. After the commit they
- * hold, after an abort they never were. */
+ * seal, where MOLT_EREFUSED names what doesn't fit type or version. A recipe for a type that
+ * there never was a description of is of no use, and dropped: there are no blocks of it.
+ * After the commit they hold, after an abort they never were. */
 int molt_stage_recipe(struct molt_code *code, uint64_t stage, struct molt_recipe *recipe,
                       struct molt_error *err);
 int molt_stage_moves(struct molt_code *code, uint64_t stage, struct molt_moves *moves,

@@ -184,10 +184,8 @@ static int bind_edge(struct molt_code *code, struct molt_edge_node *node,
     node->edge.from = molt_types_find(code->types, r->from_key, r->from_hash, r->from_size);
     node->edge.to = molt_types_find(code->types, r->to_key, r->to_hash, r->to_size);
     const struct molt_type *from = node->edge.from;
-    if (!from && !node->edge.to)
-        return refuse(err, r, "no module ever had a type of either name and layout");
     if (!from)
-        return 0; /* there are no blocks of it */
+        return 0;
     if (!is_flex_right(r, from, node->edge.to))
         return refuse(err, r, "it has another flexible member than the types");
     if (node->edge.to && node->edge.to->flex_size && !from->flex_size)
@@ -222,8 +220,6 @@ static int check_moves(const struct molt_code *code, const struct molt_moves *mo
  * the same recipes again and again. */
 static bool is_known(const struct molt_edge_node *node)
 {
-    if (!node->edge.from)
-        return false;
     const struct molt_edge_node *old =
         atomic_load_explicit(&node->edge.from->edges, memory_order_relaxed);
     while (old && (old->edge.from != node->edge.from || old->edge.to != node->edge.to))
@@ -240,7 +236,7 @@ int molt_layouts_bind(struct molt_code *code, struct molt_stage *stage, struct m
         int rc = bind_edge(code, node, world, err);
         if (rc < 0)
             return rc;
-        if (!is_known(node)) {
+        if (node->edge.from && !is_known(node)) { /* from NULL: there are no blocks of it */
             at = &node->stage_next;
             continue;
         }
@@ -258,12 +254,9 @@ int molt_layouts_bind(struct molt_code *code, struct molt_stage *stage, struct m
 
 /* ---- commit, unload, end ------------------------------------------------------------------ */
 
-/* All but the list that the world keeps. An edge from an unknown layout goes to its target's
- * list, where nobody follows it, to be freed with the others. */
 static void link_edge(struct molt_edge_node *node)
 {
-    const struct molt_type *at = node->edge.from ? node->edge.from : node->edge.to;
-    struct molt_type *type = (struct molt_type *)(uintptr_t)at;
+    struct molt_type *type = (struct molt_type *)(uintptr_t)node->edge.from;
     node->next = atomic_load_explicit(&type->edges, memory_order_relaxed);
     /* Release: pairs with the acquire in expand(). */
     atomic_store_explicit(&type->edges, node, memory_order_release);

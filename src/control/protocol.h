@@ -59,6 +59,8 @@ enum molt_frame_type {
     MOLT_FRAME_PURGE,      /* str module, u32 number, u8 is_hard -> u32 unloaded, u32 killed */
     MOLT_FRAME_META,       /* str module, u32 number (0: current) -> bytes meta */
     MOLT_FRAME_CHILDREN,   /*                              -> u32 n, n * child, below */
+    MOLT_FRAME_RECIPES,    /* u64 stage, u32 n, n * bytes recipe (code/recipe.h) */
+    MOLT_FRAME_MOVES,      /* u64 stage, bytes moves (code/recipe.h) */
     /* events                   payload */
     MOLT_FRAME_LOG = 64,  /* u32 level, str text */
     MOLT_FRAME_UNLOADED,  /* str module, u32 number, u64 retained_ms */

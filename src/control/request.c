@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "code/layout.h"
 #include "control/connections.h"
 #include "control/record.h"
 #include "control/settings.h"
@@ -233,6 +234,48 @@ static int serve_delete(struct request *rq)
                  ? molt_stage_delete(molt_host_code(rq->state->host), stage, module, rq->err)
                  : MOLT_REQUEST_MALFORMED;
     free(module);
+    return rc;
+}
+
+/* The first that is no good ends it; the agent then aborts the stage. */
+static int serve_recipes(struct request *rq)
+{
+    uint64_t stage = molt_reader_u64(&rq->in);
+    size_t n = molt_reader_count(&rq->in, 4);
+    struct molt_reader all = rq->in;
+    for (size_t i = 0; i < n; i++) {
+        size_t len;
+        molt_reader_bytes(&rq->in, &len);
+    }
+    if (!is_whole(rq))
+        return MOLT_REQUEST_MALFORMED;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        size_t len;
+        const uint8_t *bytes = molt_reader_bytes(&all, &len);
+        struct molt_recipe *recipe = NULL;
+        rc = molt_recipe_decode(bytes, len, &recipe, rq->err);
+        if (rc == 0)
+            rc = molt_stage_recipe(molt_host_code(rq->state->host), stage, recipe, rq->err);
+        if (rc < 0)
+            molt_recipe_free(recipe);
+    }
+    return rc;
+}
+
+static int serve_moves(struct request *rq)
+{
+    uint64_t stage = molt_reader_u64(&rq->in);
+    size_t len;
+    const uint8_t *bytes = molt_reader_bytes(&rq->in, &len);
+    struct molt_moves *moves = NULL;
+    if (!is_whole(rq))
+        return MOLT_REQUEST_MALFORMED;
+    int rc = molt_moves_decode(bytes, len, &moves, rq->err);
+    if (rc == 0)
+        rc = molt_stage_moves(molt_host_code(rq->state->host), stage, moves, rq->err);
+    if (rc < 0)
+        molt_moves_free(moves);
     return rc;
 }
 
@@ -476,6 +519,8 @@ static serve_fn *const table[] = {
     [MOLT_FRAME_PURGE] = serve_purge,
     [MOLT_FRAME_META] = serve_meta,
     [MOLT_FRAME_CHILDREN] = serve_children,
+    [MOLT_FRAME_RECIPES] = serve_recipes,
+    [MOLT_FRAME_MOVES] = serve_moves,
 };
 
 int molt_control_request_serve(struct molt_request_state *state, const struct molt_frame *frame,

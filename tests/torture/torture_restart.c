@@ -133,11 +133,11 @@ static void put_garbage(struct torture *t, struct molt_conn *conn)
 static void send_nonsense(struct torture *t, struct molt_conn *conn)
 {
     static const uint32_t types[] = {
-        MOLT_FRAME_REPLY, MOLT_FRAME_HELLO,     MOLT_FRAME_BEGIN,  MOLT_FRAME_INTERFACE,
-        MOLT_FRAME_PUT,   MOLT_FRAME_KEEP,      MOLT_FRAME_DELETE, MOLT_FRAME_APPLY,
-        MOLT_FRAME_ABORT, MOLT_FRAME_MODULES,   MOLT_FRAME_WORLDS, MOLT_FRAME_PROCESSES,
-        MOLT_FRAME_META,  MOLT_FRAME_LOG,       MOLT_FRAME_CRASH,  0,
-        MOLT_FRAME_STATS, MOLT_FRAME_INTERFACES};
+        MOLT_FRAME_REPLY, MOLT_FRAME_HELLO,      MOLT_FRAME_BEGIN,   MOLT_FRAME_INTERFACE,
+        MOLT_FRAME_PUT,   MOLT_FRAME_KEEP,       MOLT_FRAME_DELETE,  MOLT_FRAME_APPLY,
+        MOLT_FRAME_ABORT, MOLT_FRAME_MODULES,    MOLT_FRAME_WORLDS,  MOLT_FRAME_PROCESSES,
+        MOLT_FRAME_META,  MOLT_FRAME_LOG,        MOLT_FRAME_CRASH,   0,
+        MOLT_FRAME_STATS, MOLT_FRAME_INTERFACES, MOLT_FRAME_RECIPES, MOLT_FRAME_MOVES};
     for (int i = 0; i < 20; i++) {
         uint8_t bytes[300], digest[MOLT_SHA256_BYTES];
         struct molt_buf payload = MOLT_BUF_INIT;
