@@ -14,14 +14,14 @@ static struct cell seen, entered, go, answer;
 
 #define ST_HEADER                                                                                  \
     "int st_push(const char *name, long digit);\n"                                                 \
-    "int st_stall(const char *name);\n"                                                            \
+    "int st_stall(const char *name);\nint st_odd(const char *name);\n"                             \
     "long st_call(const char *name, long digit);\n"
 
 #define ST_HEAD                                                                                    \
     "#include <molt/molt.h>\n#include \"st.h\"\n"                                                  \
     "#define SEEN ((long *)%#lx)\n#define ENTERED ((long *)%#lx)\n#define GO ((long *)%#lx)\n"     \
     "struct push { long digit; };\nstruct ask { long digit; };\nstruct told { long n; };\n"        \
-    "struct stall { long unused; };\n"
+    "struct stall { long unused; };\nstruct odd { long unused; };\n"
 
 /* Layouts, and how one becomes the other. */
 #define FIRST                                                                                      \
@@ -59,6 +59,7 @@ static struct cell seen, entered, go, answer;
     "    struct push *m = molt_new(struct push);\n    m->digit = digit;\n"                         \
     "    return molt_send(name, m);\n}\n"                                                          \
     "int st_stall(const char *name)\n{\n    return molt_send(name, molt_new(struct stall));\n}\n"  \
+    "int st_odd(const char *name)\n{\n    return molt_send(name, molt_new(struct odd));\n}\n"      \
     "long st_call(const char *name, long digit)\n{\n"                                              \
     "    struct ask *m = molt_new(struct ask);\n    struct told *t = NULL;\n"                      \
     "    m->digit = digit;\n    int rc = molt_call(name, m, &t, 10000);\n"                         \
@@ -74,7 +75,21 @@ static struct cell seen, entered, go, answer;
     "    __atomic_store_n(ENTERED, 1, __ATOMIC_SEQ_CST);\n"                                        \
     "    while (!__atomic_load_n(GO, __ATOMIC_SEQ_CST))\n        ;\n    return 0;\n}\n"
 
+/* What a server may have besides: on_other says 77, terminate says value and reason. */
+#define OTHER                                                                                      \
+    "static int on_other(struct st *s, const char *type, void *m)\n{\n    (void)s;\n    "          \
+    "(void)m;\n"                                                                                   \
+    "    (void)type;\n    __atomic_store_n(SEEN, 77, __ATOMIC_SEQ_CST);\n    return 0;\n}\n"
+#define END                                                                                        \
+    "static void terminate(struct st *s, int reason)\n{\n"                                         \
+    "    __atomic_store_n(SEEN, 1000 * value(s) - reason, __ATOMIC_SEQ_CST);\n}\n"
+#define HAS_OTHER ".on_other = MOLT_FN(on_other),\n"
+#define HAS_END ".terminate = MOLT_FN(terminate),\n"
+
 #define V1 ST_HEAD FIRST ST_REST("")
+#define V1_ENDS ST_HEAD FIRST END ST_REST(HAS_END)
+#define V2_SLOW_ENDS ST_HEAD SECOND SLOWLY END ST_REST(CHANGE_1 HAS_END)
+#define V2_OTHER ST_HEAD SECOND WELL OTHER ST_REST(CHANGE_1 HAS_OTHER)
 #define V2 ST_HEAD SECOND WELL ST_REST(CHANGE_1)
 #define V2_FAILS ST_HEAD SECOND BADLY ST_REST(CHANGE_1)
 #define V2_SLOW ST_HEAD SECOND SLOWLY ST_REST(CHANGE_1)
@@ -184,10 +199,10 @@ static void *run_apply(void *user)
     return NULL;
 }
 
-/* Comes back when the change function runs, which waits for `go`. */
-static void begin_slow(struct change *c, struct apply *apply)
+/* Comes back when the change function of @text runs, which waits for `go`. */
+static void begin_slow(struct change *c, struct apply *apply, const char *text)
 {
-    write_st(c, V2_SLOW);
+    write_st(c, text);
     *apply = (struct apply){.rig = c->rig};
     assert_int_equal(rig_build(c->rig), 0);
     assert_int_equal(rig_stage(c->rig, &apply->stage), 0);
@@ -215,7 +230,7 @@ static void beam_47_mail_of_a_held_process_waits_in_order(void **state)
     struct apply apply;
     open_change(&c);
     push(&c, "one", 1, 1);
-    begin_slow(&c, &apply);
+    begin_slow(&c, &apply, V2_SLOW);
     for (long digit = 2; digit <= 5; digit++)
         assert_int_equal(c.push("one", digit), 0);
     end_slow(&c, &apply);
@@ -287,7 +302,7 @@ static void beam_54_callers_of_a_held_server_are_answered(void **state)
     open_change(&c);
     push(&c, "one", 4, 4);
     assert_int_equal(molt_spawn("asker", "asker", NULL, NULL), 0);
-    begin_slow(&c, &apply);
+    begin_slow(&c, &apply, V2_SLOW);
     assert_int_equal(c.start((unsigned long)&answer.value), 0);
     assert_int_equal(atomic_load(&answer.value), 0);
     end_slow(&c, &apply);
@@ -297,6 +312,68 @@ static void beam_54_callers_of_a_held_server_are_answered(void **state)
     /* By the old code before the switch, or by the new code after it. */
     assert_true(atomic_load(&answer.value) == 45 || atomic_load(&answer.value) == MILLION + 45);
     push(&c, "one", 6, MILLION + 456);
+    close_change(&c);
+}
+
+/* Server parent: `begin` starts process kid of server st, linked, `end` fails. */
+static const char parent_c[] =
+    "#include <molt/molt.h>\n#include \"parent.h\"\n"
+    "struct parent { long unused; };\nstruct begin { long unused; };\n"
+    "struct end { long unused; };\n"
+    "static int on_begin(struct parent *p, struct begin *m)\n{\n    (void)p;\n    (void)m;\n"
+    "    struct molt_spawn_options o = {.size = sizeof(o), .flags = MOLT_SPAWN_LINK,\n"
+    "                                   .name = \"kid\"};\n    molt_pid pid;\n"
+    "    return molt_spawn_with(\"st\", NULL, &o, &pid);\n}\n"
+    "static int on_end(struct parent *p, struct end *m)\n{\n    (void)p;\n    (void)m;\n"
+    "    return MOLT_EIO;\n}\n"
+    "MOLT_SERVER(parent, struct parent, .on = { MOLT_CAST(struct begin, on_begin),\n"
+    "                                           MOLT_CAST(struct end, on_end) });\n"
+    "int parent_begin(void) { return molt_send(\"parent\", molt_new(struct begin)); }\n"
+    "int parent_end(void) { return molt_send(\"parent\", molt_new(struct end)); }\n";
+
+static void await_process(const char *name, bool lives)
+{
+    uint64_t until = molt_clock_ms() + 10000;
+    while (fixture_lives(name) != lives) {
+        if (molt_clock_ms() > until)
+            fail_msg("process %s %s", name, lives ? "doesn't start" : "lives on");
+        sched_yield();
+    }
+}
+
+/* Process kid alone runs st, a child of process parent. */
+static void have_parent(struct change *c)
+{
+    rig_write(c->rig, "src/parent.h", "int parent_begin(void);\nint parent_end(void);\n");
+    rig_write(c->rig, "src/parent.c", parent_c);
+    upgrade(c, V1_ENDS);
+    assert_int_equal(molt_exit(molt_whereis("one"), 0), 0);
+    await_process("one", false);
+    assert_int_equal(molt_spawn("parent", "parent", NULL, NULL), 0);
+    assert_int_equal(((version_fn *)rig_function(c->rig, "parent", "parent_begin"))(), 0);
+    await_process("kid", true);
+}
+
+/* The end is not lost while the child's state is changed, and it happens once. */
+static void beam_55_child_of_a_parent_that_ends_meanwhile_ends_in_order(void **state)
+{
+    (void)state;
+    struct change c;
+    struct apply apply;
+    open_change(&c);
+    have_parent(&c);
+    push(&c, "kid", 4, 4);
+    begin_slow(&c, &apply, V2_SLOW_ENDS);
+    assert_int_equal(((version_fn *)rig_function(c.rig, "parent", "parent_end"))(), 0);
+    await_process("parent", false);
+    assert_true(fixture_lives("kid"));
+    assert_int_equal(atomic_load(&seen.value), 4);
+    end_slow(&c, &apply);
+    await_process("kid", false);
+    /* By the old code before the switch, or by the new code after it. */
+    long said = atomic_load(&seen.value);
+    assert_true(said == 1000 * 4L - MOLT_EIO || said == 1000 * (MILLION + 4L) - MOLT_EIO);
+    assert_int_equal(rig_version(c.rig, "st"), 3);
     close_change(&c);
 }
 
@@ -313,6 +390,74 @@ static void beam_57_going_back_hands_over_the_newer_layout(void **state)
     molt_safepoint(c.thread);
     upgrade(&c, V1_AGAIN);
     push(&c, "one", 1, 421);
+    close_change(&c);
+}
+
+/* Supervisor tree with @children; a kid counts its start and its end in two cells. */
+static void write_tree(struct change *c, const char *children)
+{
+    char text[2048];
+    snprintf(text, sizeof(text),
+             "#include <molt/molt.h>\nstruct kid { long unused; };\n"
+             "static int init(struct kid *k, const void *arg)\n{\n    (void)k;\n    (void)arg;\n"
+             "    __atomic_fetch_add((long *)%#lx, 1, __ATOMIC_SEQ_CST);\n    return 0;\n}\n"
+             "static void terminate(struct kid *k, int reason)\n{\n    (void)k;\n"
+             "    (void)reason;\n"
+             "    __atomic_fetch_add((long *)%#lx, 1, __ATOMIC_SEQ_CST);\n}\n"
+             "MOLT_SERVER(kid, struct kid, .init = MOLT_FN(init),\n"
+             "            .terminate = MOLT_FN(terminate));\n"
+             "MOLT_SUPERVISOR(tree, .child = {%s});\n",
+             (unsigned long)&seen.value, (unsigned long)&answer.value, children);
+    rig_write(c->rig, "src/tree.c", text);
+}
+
+static void beam_58_tree_follows_its_new_description(void **state)
+{
+    (void)state;
+    struct change c = {.rig = rig_new(NULL)};
+    reset_cells();
+    write_tree(&c, "{\"a\", \"kid\", NULL, 0, 0}, {\"b\", \"kid\", NULL, 0, 0}");
+    if (rig_upgrade(c.rig) < 0)
+        fail_msg("%s", rig_error(c.rig));
+    assert_int_equal(molt_host_start(rig_host(c.rig), "tree", NULL), 0);
+    c.thread = rig_enter(c.rig);
+    cell_await(&seen, 2);
+    molt_pid b = molt_whereis("b");
+    write_tree(&c, "{\"b\", \"kid\", NULL, 0, 0}, {\"c\", \"kid\", NULL, 0, 0}");
+    if (rig_upgrade(c.rig) < 0)
+        fail_msg("%s", rig_error(c.rig));
+    molt_safepoint(c.thread);
+    cell_await(&seen, 3);
+    cell_await(&answer, 1);
+    await_process("a", false);
+    await_process("c", true);
+    assert_true(b != 0 && molt_whereis("b") == b);
+    /* What can't be is refused before anything changes. */
+    write_tree(&c, "{\"b\", \"kid\", NULL, 0, 0}, {\"b\", \"kid\", NULL, 0, 0}");
+    assert_true(rig_upgrade(c.rig) < 0);
+    molt_safepoint(c.thread);
+    assert_true(molt_whereis("b") == b && fixture_lives("c"));
+    assert_int_equal(atomic_load(&answer.value), 1);
+    close_change(&c);
+}
+
+/* There is no gen_event and no callback mode: which processes change is read from
+ * their servers' modules and layouts, what a server handles from its new table. */
+static void beam_59_only_its_processes_change_and_its_table_is_read_anew(void **state)
+{
+    (void)state;
+    struct change c;
+    open_change(&c);
+    stall_fn *odd = (stall_fn *)rig_function(c.rig, "st", "st_odd");
+    assert_int_equal(molt_spawn("asker", "asker", NULL, NULL), 0);
+    assert_int_equal(odd("one"), 0); /* reported, and dropped */
+    push(&c, "one", 4, 4);
+    upgrade(&c, V2_OTHER);
+    assert_int_equal(rig_result(c.rig)->conversion.n_processes, 1);
+    assert_int_equal(odd("one"), 0);
+    cell_await(&seen, 77);
+    assert_int_equal(c.start((unsigned long)&answer.value), 0);
+    cell_await(&answer, MILLION + 45);
     close_change(&c);
 }
 
@@ -388,7 +533,7 @@ static void beam_63_process_that_starts_meanwhile_is_in_the_new_code_after(void 
     struct change c;
     struct apply apply;
     open_change(&c);
-    begin_slow(&c, &apply);
+    begin_slow(&c, &apply, V2_SLOW);
     assert_int_equal(molt_spawn("st", "three", NULL, NULL), 0);
     end_slow(&c, &apply);
     assert_true(fixture_lives("three"));
@@ -424,7 +569,10 @@ int main(void)
         cmocka_unit_test(beam_51_failed_change_keeps_state_and_process),
         cmocka_unit_test(beam_53_upgrade_that_timed_out_has_no_effect_later),
         cmocka_unit_test(beam_54_callers_of_a_held_server_are_answered),
+        cmocka_unit_test(beam_55_child_of_a_parent_that_ends_meanwhile_ends_in_order),
         cmocka_unit_test(beam_57_going_back_hands_over_the_newer_layout),
+        cmocka_unit_test(beam_58_tree_follows_its_new_description),
+        cmocka_unit_test(beam_59_only_its_processes_change_and_its_table_is_read_anew),
         cmocka_unit_test(beam_60_error_before_the_switch_leaves_all_as_it_was),
         cmocka_unit_test(beam_61_modules_of_a_set_are_never_loaded_one_at_a_time),
         cmocka_unit_test(beam_62_every_process_is_found_and_none_is_skipped),
