@@ -118,14 +118,19 @@ enum molt_priority { MOLT_PRIORITY_NORMAL, MOLT_PRIORITY_HIGH, MOLT_PRIORITY_LOW
 /* ---- messages ---------------------------------------------------------- */
 
 /* Send @msg (a block, consumed also on failure) to the process registered as
- * @name, or to @pid. MOLT_ENOENT, MOLT_EDEAD, MOLT_EOWNER, MOLT_EINVAL. */
+ * @name, or to @pid. What one sends to oneself is handled after this callback,
+ * behind what waits already; what one sends to a process that an upgrade holds,
+ * in order, when it is let go. From registered threads too, offline or not.
+ * MOLT_ENOENT, MOLT_EDEAD, MOLT_EOWNER, MOLT_EINVAL, MOLT_ENOPROC (a thread that
+ * isn't registered, or a change function). */
 int molt_send(const char *name, void *msg);
 int molt_send_pid(molt_pid pid, void *msg);
 
 /* Send @msg and wait for the reply, at most @timeout_ms (< 0: for ever).
  * On success *ret is the reply, the caller's to free. The reply's type must be
- * **ret's, else MOLT_ETYPE. Process only. Also: MOLT_ETIMEDOUT, MOLT_EDEAD
- * (it died before it answered), MOLT_ELOCKED, MOLT_EKILLED, and whatever
+ * **ret's, else MOLT_ETYPE. Process only. Also: MOLT_EINVAL (to call oneself
+ * would be to wait for ever), MOLT_ETIMEDOUT, MOLT_EDEAD (it died before it
+ * answered), MOLT_ELOCKED, MOLT_EKILLED, and whatever
  * negative code the handler failed with. */
 #define molt_call(name, msg, ret, timeout_ms)                                                      \
     molt_call_typed((name), 0, (msg), (void **)(ret), MOLT_TAG(**(ret)), (timeout_ms))
