@@ -39,6 +39,13 @@ static bool can_preempt(void)
     return false;
 }
 
+static unsigned long long preempted(const struct sound *s)
+{
+    struct molt_runtime_stats stats;
+    molt_runtime_stats(molt_host_runtime(rig_host(s->rig)), &stats);
+    return stats.preempted;
+}
+
 static void callbacks_that_compute_for_ever_leave_others_their_turn(void **state)
 {
     (void)state;
@@ -65,6 +72,69 @@ static void callbacks_that_compute_for_ever_leave_others_their_turn(void **state
     sound_close(&s);
 }
 
+/* Computes in long double (x87), double and vectors of the compiler's own size, with
+ * all of it in registers, and in the end says what came out; @n asks for how long. */
+static const char mixer[] =
+    "#include \"mixer.h\"\n"
+    "typedef float vec __attribute__((vector_size(32)));\n"
+    "typedef unsigned ivec __attribute__((vector_size(32)));\n"
+    "long mixer_mix(long n)\n{\n"
+    "    long double x = 0.3L, y = 1.7L;\n    double d = 0.7, e = 0;\n"
+    "    vec v = {1, 2, 3, 4, 5, 6, 7, 8}, w = v * 0.5f;\n"
+    "    ivec i = {1, 2, 3, 4, 5, 6, 7, 8};\n    unsigned long h = 88172645463325252ul;\n"
+    "    while (n-- > 0) {\n        x = x * 3.7L * (1 - x);\n"
+    "        y = y * 0.999L + x / (1 + y * y);\n        d = d * 3.6 * (1 - d);\n"
+    "        e += d * (double)y;\n        v = v * 0.75f + w * 0.5f;\n"
+    "        w = w * 0.9f + v * 0.01f;\n        i = (i << 3) ^ (i >> 5) ^ (unsigned)h;\n"
+    "        h ^= h << 13;\n        h ^= h >> 7;\n        h ^= h << 17;\n    }\n"
+    "    double all[] = {(double)x, (double)y, d, e};\n"
+    "    for (int k = 0; k < 4; k++)\n        h = h * 31 + *(unsigned long *)&all[k];\n"
+    "    for (int k = 0; k < 8; k++)\n"
+    "        h = h * 31 + i[k] + *(unsigned *)&((float *)&v)[k] * 7u + (unsigned)(w[k] * 1e6f);\n"
+    "    return (long)(h & 0x7fffffffffffffff);\n}\n";
+
+#define MIX_ROUNDS 500000
+#define MIXES 8
+
+/* Each of them takes some time slices, and the next one has the registers full of
+ * its own. A counts those that came out right, C the wrong ones. */
+static void registers_of_callbacks_that_compute_are_their_own(void **state)
+{
+    (void)state;
+    struct sound s;
+    char source[6000];
+    if (!can_preempt())
+        skip();
+    sound_open_with(&s, 1);
+    snprintf(source, sizeof(source),
+             "%s" SERVER("mixer", "    long expected = GET(CELL_GO);\n"
+                                  "    long got = mixer_mix(%d);\n"
+                                  "    __atomic_fetch_add(got == expected ? CELL_A : CELL_C, 1, "
+                                  "__ATOMIC_SEQ_CST);\n"),
+             mixer, MIX_ROUNDS);
+    sound_module(&s, "mixer", HEADER("mixer") "long mixer_mix(long n);\n", source);
+    sound_upgrade(&s);
+    long expected =
+        ((long (*)(long))(uintptr_t)rig_function(s.rig, "mixer", "mixer_mix"))(MIX_ROUNDS);
+    atomic_store(&s.go.value, expected);
+    unsigned long long before = preempted(&s);
+    uint64_t until = molt_clock_ms() + 60000;
+    long n = 0;
+    do {
+        for (int i = 0; i < MIXES; i++, n++) {
+            sound_spawn("mixer");
+            sound_call(&s, "mixer", "mixer_run");
+            assert_int_equal(molt_unregister("mixer"), 0);
+        }
+        while (atomic_load(&s.a.value) + atomic_load(&s.c.value) < n && molt_clock_ms() < until)
+            sched_yield();
+    } while (preempted(&s) - before < MIXES && molt_clock_ms() < until);
+    assert_int_equal(atomic_load(&s.c.value), 0);
+    assert_int_equal(atomic_load(&s.a.value), n);
+    assert_true(preempted(&s) - before >= MIXES);
+    sound_close(&s);
+}
+
 #define TURNS "4000"
 #define PREEMPTED_MAX 200
 
@@ -83,13 +153,6 @@ static const char ball[] =
     "    int rc = molt_spawn(\"player\", NULL, NULL, &one);\n"
     "    rc = rc < 0 ? rc : molt_spawn(\"player\", NULL, NULL, &two);\n"
     "    return rc < 0 ? rc : pass(one, two, 1);\n}\n";
-
-static unsigned long long preempted(const struct sound *s)
-{
-    struct molt_runtime_stats stats;
-    molt_runtime_stats(molt_host_runtime(rig_host(s->rig)), &stats);
-    return stats.preempted;
-}
 
 /* Not turn by turn: one that is preempted takes as long as a thousand of theirs. */
 static void a_callback_that_computes_takes_turns_with_all_others_together(void **state)
@@ -225,6 +288,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(callbacks_that_compute_for_ever_leave_others_their_turn),
         cmocka_unit_test(a_callback_that_computes_takes_turns_with_all_others_together),
+        cmocka_unit_test(registers_of_callbacks_that_compute_are_their_own),
         cmocka_unit_test(a_callback_of_a_library_is_handed_over_instead),
         cmocka_unit_test(blocking_system_calls_leave_others_their_turn),
         cmocka_unit_test(a_crash_ends_its_process_only),

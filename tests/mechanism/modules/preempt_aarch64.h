@@ -128,8 +128,9 @@ static uint64_t k_registers(uint64_t rounds)
     return h;
 }
 
-/* Compute base + 8 * i in registers only, and wait there. What comes in is
- * inverted, so that no memory holds the values. */
+/* Compute base + 8 * i in registers only, one after the other, and wait there. What
+ * comes in is inverted, so that no memory holds the values. What comes out is base,
+ * if all of them are still there. */
 uint64_t preempt_hold(uint64_t inverted, volatile int *stop)
 {
     uint64_t base;
@@ -146,10 +147,16 @@ uint64_t preempt_hold(uint64_t inverted, volatile int *stop)
                      "mov x10, #0\n\t"
                      "1:\tldr w11, [%[stop]]\n\t"
                      "cbz w11, 1b\n\t"
-                     "mov %[base], x0"
+                     "mov x10, #0\n\t" /* differences */
+#define GATHER(register, offset)                                                                   \
+    "sub x11, " #register ", #" #offset "\n\teor x11, x11, x0\n\torr x10, x10, x11\n\t"
+                     GATHER(x9, 8) GATHER(x16, 16) GATHER(x17, 24) GATHER(x19, 32)
+                         GATHER(x28, 40) "fmov x9, d7\n\t" GATHER(
+                             x9, 48) "mov x9, v29.d[1]\n\t" GATHER(x9, 56) "add %[base], x0, x10"
                      : [base] "=&r"(base)
                      : [inverted] "r"(inverted), [stop] "r"(stop)
                      : "x0", "x9", "x10", "x11", "x16", "x17", "x19", "x28", "v7", "v29", "cc",
                        "memory");
+#undef GATHER
     return base;
 }

@@ -76,44 +76,66 @@ static uint64_t k_rounding(uint64_t rounds)
 #define UPPER16(X)                                                                                 \
     X(16)                                                                                          \
     X(17) X(18) X(19) X(20) X(21) X(22) X(23) X(24) X(25) X(26) X(27) X(28) X(29) X(30) X(31)
+#ifdef __AVX512F__
+#define UPPER_VECTORS(X) UPPER16(X)
+#define LOAD_MASK(i) "kmovw 8*" #i "(%[from]), %%k" #i "\n\t"
+#define STORE_MASK(i) "kmovw %%k" #i ", 8*" #i "(%[masks])\n\t"
+#define MASKS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
+#else
+#define UPPER_VECTORS(X)
+#define MASKS(X)
+#endif
+
+/* The x87 stack, all of it. */
+#define X87_VALUES 8
+#define X87_BYTES 16
+#define PUSH(i) "fldt " #i "*16(%[x87])\n\t"
+#define POP(i) "fstpt " #i "*16(%[x87])\n\t"
+#define UP8(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
+#define DOWN8(X) X(7) X(6) X(5) X(4) X(3) X(2) X(1) X(0)
 
 static uint64_t k_registers(uint64_t rounds)
 {
     static unsigned char from[VECTORS * VECTOR_BYTES], to[VECTORS * VECTOR_BYTES];
+    static uint64_t masks[8];
+    static long double x87[X87_VALUES], expected[X87_VALUES];
     uint64_t h = 0;
     for (size_t i = 0; i < sizeof from; i++)
         from[i] = (unsigned char)mix(i, 77);
     memset(to, 0, sizeof to);
+    memset(masks, 0, sizeof masks);
+    for (size_t i = 0; i < X87_VALUES; i++)
+        x87[i] = expected[i] = 1.0L / (long double)(i + 3);
     uint64_t n = rounds;
-    __asm__ volatile(ALL16(LOAD)
-#ifdef __AVX512F__
-                         UPPER16(LOAD) "kmovw (%[from]), %%k1\n\t"
-                                       "kmovw 6(%[from]), %%k7\n\t"
-#endif
-                                       "1:\tdecq %[n]\n\t"
-                                       "jnz 1b\n\t" ALL16(STORE)
-#ifdef __AVX512F__
-                                           UPPER16(STORE) "kmovw %%k1, (%[to])\n\t"
-                                                          "kmovw %%k7, 6(%[to])\n\t"
-#endif
+    __asm__ volatile(ALL16(LOAD) UPPER_VECTORS(LOAD) MASKS(LOAD_MASK)
+                         UP8(PUSH) "1:\tdecq %[n]\n\t"
+                                   "jnz 1b\n\t" ALL16(STORE) UPPER_VECTORS(STORE) MASKS(STORE_MASK)
+                                       DOWN8(POP)
                      : [n] "+r"(n)
-                     : [from] "r"(from), [to] "r"(to), [size] "i"(VECTOR_BYTES)
+                     : [from] "r"(from), [to] "r"(to), [size] "i"(VECTOR_BYTES), [x87] "r"(x87),
+                       [masks] "r"(masks)
                      : "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6",
-                       "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15"
+                       "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15",
+                       "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)"
 #ifdef __AVX512F__
                        ,
                        "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23",
                        "xmm24", "xmm25", "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k1",
-                       "k7"
+                       "k2", "k3", "k4", "k5", "k6", "k7"
 #endif
     );
     for (size_t i = 0; i < sizeof to; i++)
         h = mix(h, to[i] ^ (unsigned)(to[i] != from[i]) << 8);
+    for (size_t i = 0; i < X87_VALUES; i++)
+        h = mix(h, bits((double)x87[i]) ^ (x87[i] != expected[i]));
+    for (size_t i = 0; i < 8; i++)
+        h = mix(h, masks[i]);
     return h;
 }
 
-/* Compute base + 8 * i in registers only, and wait there. What comes in is
- * inverted, so that no memory holds the values. */
+/* Compute base + 8 * i in registers only, one after the other, and wait there. What
+ * comes in is inverted, so that no memory holds the values. What comes out is base,
+ * if all of them are still there. */
 uint64_t preempt_hold(uint64_t inverted, volatile int *stop)
 {
     uint64_t base = inverted;
@@ -134,8 +156,27 @@ uint64_t preempt_hold(uint64_t inverted, volatile int *stop)
                      "xorl %%edx, %%edx\n\t"
                      "1:\tcmpl $0, (%[stop])\n\t"
                      "je 1b\n\t"
+#ifdef __AVX512F__
+                     "vmovdqa64 %%zmm29, %%zmm6\n\t"
+#endif
+                     "leaq -8(%%rbx), %%rdx\n\t"
+                     "xorq %%rax, %%rdx\n\t" /* differences, gathered in rdx */
+#define GATHER(register, offset)                                                                   \
+    "leaq -" #offset "(%%" #register "), %%rbx\n\t"                                                \
+                                     "xorq %%rax, %%rbx\n\torq %%rbx, %%rdx\n\t"
+                     GATHER(r8, 16) GATHER(r9, 24) GATHER(r12, 32)
+                         GATHER(r15, 40) "movq %%xmm7, %%r8\n\t" GATHER(
+                             r8, 48) "movq %%xmm6, %%r8\n\t" GATHER(r8, 56) "addq %%rdx, %%rax\n\t"
+#ifdef __AVX512F__
+                                                                            "vzeroupper\n\t"
+#endif
                      : "+a"(base)
                      : [stop] "r"(stop)
-                     : "rbx", "rdx", "r8", "r9", "r12", "r15", "xmm6", "xmm7", "cc", "memory");
+                     : "rbx", "rdx", "r8", "r9", "r12", "r15", "xmm6", "xmm7",
+#ifdef __AVX512F__
+                       "xmm29",
+#endif
+                       "cc", "memory");
+#undef GATHER
     return base;
 }
