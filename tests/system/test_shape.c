@@ -98,7 +98,10 @@ static void a_module_that_others_call_is_not_deleted_and_they_are_named(void **s
     struct test_app *app = *state;
     move(app, "src/counter.c", "counter.away");
     test_app_await(app, "link error, nothing changed");
-    assert_non_null(strstr(test_app_await(app, "counter_next()"), "module hello uses"));
+    /* Where the linker can't tell, because a sanitizer's names are missing, too,
+     * molt does. */
+    const char *const said[] = {"counter_next()", "undefined function: counter_next", NULL};
+    assert_non_null(strstr(test_app_await_any(app, said), "module hello"));
     assert_answers(app, "/count", 200, "1\n");
     move(app, "src/counter.h", "counter.h.away");
     test_app_await(app, "compile error, nothing changed");
