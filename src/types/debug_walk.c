@@ -165,6 +165,11 @@ static int add_type(struct molt_debug *d, Dwarf_Die *die, int tag, size_t unit, 
     if (scope && tag != DW_TAG_typedef &&
         molt_map_put(&d->scope_of_die, (uintptr_t)die->addr, (uintptr_t)scope) < 0)
         return no_memory(err);
+    if (!name && !scope && tag == DW_TAG_enumeration_type) {
+        if (GROW(d, enums) < 0)
+            return no_memory(err);
+        d->enums[d->n_enums++] = *die;
+    }
     if (!name || (tag != DW_TAG_typedef && flag_of(die, DW_AT_declaration)))
         return 0;
     if (GROW(d, types) < 0)

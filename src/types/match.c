@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "types/match_work.h"
+#include "types/moves.h"
 
 #define VISITS_MAX 1000000u /* values that are looked at for one type */
 #define IN_SIGNATURES " in signatures"
@@ -351,6 +352,8 @@ static int match_all(struct molt_matcher *m, struct molt_match *match)
     m->subject.refusals = NULL;
     m->subject.n_refusals = 0;
     fini_subject(&m->subject);
+    if (m->code == 0 && m->options->wants_moves)
+        return molt_moves_make(&m->from, &m->to, &match->moves, m->err);
     return m->code;
 }
 

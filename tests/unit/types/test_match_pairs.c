@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-FileCopyrightText: The molt authors */
+/* Images as wholes: pointers, flexible members, several files, the way back, the
+ * author's own conversion. */
+#include "unit/types/match_fixture.h"
+
+static struct match_fixture p;
+
+static void matched(const char *old, const char *new, int n)
+{
+    char a[4096], b[4096];
+    snprintf(a, sizeof a, MATCH_HEAD "%s", old);
+    snprintf(b, sizeof b, MATCH_HEAD "%s", new);
+    match_init(&p, "gcc", "clang", "-O0", a, b, n);
+}
+
+static const struct molt_step *find_step(const struct molt_match_type *t, enum molt_step_kind kind,
+                                         unsigned nth)
+{
+    for (uint32_t i = 0; i < t->recipe->n_steps; i++)
+        if (t->recipe->steps[i].kind == kind && nth-- == 0)
+            return &t->recipe->steps[i];
+    match_print(t);
+    fail_msg("no such step");
+    return NULL;
+}
+
+static void pointers_name_what_they_lead_to(void **state)
+{
+    (void)state;
+    matched("struct item { int n; }; struct same { int k; };\n"
+            "struct t1 { struct item *a; struct same *b; void *c; int (*f)(struct item *);"
+            " struct t1 *me; };\n",
+            "struct item { long n; }; struct same { int k; };\n"
+            "struct t1 { struct item *a; struct same *b; void *c; int (*f)(struct item *);"
+            " struct t1 *me; };\n",
+            1);
+    const struct molt_match_type *t = match_verdict(&p, "struct t1", MOLT_MATCH_AUTOMATIC);
+    assert_true(t->is_reach_only);
+    const struct molt_step *s = find_step(t, MOLT_STEP_POINTER, 0);
+    assert_true(s->type == molt_recipe_type_id("m/m.c:struct item"));
+    assert_int_equal(s->flags, MOLT_STEP_MUST_OWN);
+    s = find_step(t, MOLT_STEP_POINTER, 1);
+    assert_true(s->type == molt_recipe_type_id("m/m.c:struct same"));
+    assert_int_equal(s->flags, 0);
+    assert_int_equal(find_step(t, MOLT_STEP_POINTER, 2)->type, 0);
+    assert_int_equal(find_step(t, MOLT_STEP_POINTER, 3)->type, 0);
+    assert_int_equal(find_step(t, MOLT_STEP_POINTER, 4)->flags, MOLT_STEP_MUST_OWN);
+    match_fini(&p);
+}
+
+static void all_elements_of_a_flexible_member_are_converted(void **state)
+{
+    (void)state;
+    struct {
+        int n;
+        struct {
+            int x;
+            short y;
+        } items[3];
+    } was = {3, {{1, 2}, {3, 4}, {5, 6}}};
+    struct {
+        long n;
+        struct {
+            short y;
+            long x;
+        } items[3];
+    } now = {0};
+    struct molt_recipe_fault fault;
+    matched("struct item { int x; short y; }; struct t1 { int n; struct item items[]; };\n",
+            "struct item { short y; long x; }; struct t1 { long n; struct item items[]; };\n", 1);
+    const struct molt_match_type *t = match_verdict(&p, "struct t1", MOLT_MATCH_AUTOMATIC);
+    assert_int_equal(molt_recipe_new_bytes(t->recipe, sizeof was), sizeof now);
+    assert_int_equal(molt_recipe_run(t->recipe, &was, sizeof was, &now, NULL, &fault), 0);
+    for (int i = 0; i < 3; i++)
+        assert_true(now.items[i].x == 1 + 2 * i && now.items[i].y == 2 + 2 * i);
+    match_fini(&p);
+}
+
+static void the_way_back_drops_what_is_new_and_checks_what_got_wider(void **state)
+{
+    (void)state;
+    struct {
+        long n;
+        int m;
+        int v[4];
+        double d;
+        int b;
+    } was = {5, 6, {1, 2}, 0.5, 1};
+    struct {
+        int v[2];
+        int n;
+        float d;
+        bool b;
+    } now;
+    matched("struct t1 { int v[2]; int old; float d; bool b; };\n",
+            "struct t1 { long n; int m; int v[4]; double d; int b; };\n"
+            "MOLT_RENAMED(struct t1, n, old);\n",
+            1);
+    match_verdict(&p, "struct t1", MOLT_MATCH_HINTED);
+    assert_int_equal(match_run(&p, true), 0);
+    const struct molt_match_type *t = match_verdict(&p, "struct t1", MOLT_MATCH_HINTED);
+    assert_int_equal(match_convert(t, &was, sizeof was, &now, sizeof now), 0);
+    assert_true(now.n == 5 && now.v[0] == 1 && now.v[1] == 2 && now.d == 0.5f && now.b);
+    assert_int_equal(t->recipe->n_lost, 1);
+    was.n = 1L << 40;
+    assert_int_equal(match_convert(t, &was, sizeof was, &now, sizeof now), MOLT_ECHANGE);
+    was.n = 1;
+    was.v[3] = 1;
+    assert_int_equal(match_convert(t, &was, sizeof was, &now, sizeof now), MOLT_ECHANGE);
+    was.v[3] = 0;
+    was.d = 0.1;
+    assert_int_equal(match_convert(t, &was, sizeof was, &now, sizeof now), MOLT_ECHANGE);
+    was.d = 1;
+    was.b = 2;
+    assert_int_equal(match_convert(t, &was, sizeof was, &now, sizeof now), MOLT_ECHANGE);
+    match_fini(&p);
+}
+
+static void what_is_refused_is_left_to_the_authors_change(void **state)
+{
+    (void)state;
+    matched(
+        "struct in { int k; };\nstruct t1 { int total; long n; struct in in; };\n",
+        "struct in { float k; };\nstruct t1 { int sum; int n; struct in in; long kept; };\n"
+        "struct in_1 { int k; }; struct t1_1 { int total; long n; struct in_1 in; };\n"
+        "static int change(const struct t1_1 *o, struct t1 *s) { s->n = (int)o->n; return 0; }\n"
+        "MOLT_SERVER(count, struct t1, .change = {MOLT_CHANGE(struct t1_1, change)});\n",
+        1);
+    const struct molt_match_type *t = match_verdict(&p, "struct t1", MOLT_MATCH_CHANGE);
+    assert_int_equal(t->recipe->flags, MOLT_RECIPE_IS_PARTIAL);
+    assert_string_equal(t->recipe->change_module, "m");
+    assert_true(t->recipe->change_at > 0);
+    assert_int_equal(t->n_refusals, 0);
+    assert_non_null(strstr(t->lines, "struct t1.n  left to MOLT_CHANGE: long -> int"));
+    assert_int_equal(match_run(&p, true), 0);
+    match_fini(&p);
+}
+
+static void another_meaning_needs_a_change(void **state)
+{
+    (void)state;
+    matched("struct in { int n; }; struct t1 { int n; }; struct t2 { struct in in; };\n"
+            "MOLT_SEMANTIC(struct t1, 1);\n",
+            "struct in { int n; }; struct t1 { int n; }; struct t2 { struct in in; };\n"
+            "MOLT_SEMANTIC(struct t1, 2); MOLT_SEMANTIC(struct in, 1);\n",
+            2);
+    match_refused(&p, "struct t1", "semantic", "struct t1", "MOLT_CHANGE");
+    match_refused(&p, "struct t2", "semantic", "struct t2.in", "MOLT_CHANGE");
+    match_fini(&p);
+}
+
+static void build_two(const char *cc, const char *a, const char *b)
+{
+    p.f.c.cc = cc;
+    fixture_object(&p.f, "m", "src/a.c", a, "a.o", true);
+    fixture_object(&p.f, "m", "src/b.c", b, "b.o", false);
+    fixture_link(&p.f, "a.o b.o");
+}
+
+#define MAKE(f, T) "\nvoid *" f "(void);\nvoid *" f "(void) { return molt_new(" T "); }\n"
+
+static void files_of_a_module_keep_their_types_apart(void **state)
+{
+    (void)state;
+    p = (struct match_fixture){0};
+    fixture_init(&p.f, "gcc", "-O1");
+    compile_write(&p.f.c, "src/h.h", "struct h { int n; struct opaque *o; };\n");
+    build_two("gcc", MATCH_HEAD "struct s { int a; };" MAKE("a", "struct s"),
+              MATCH_HEAD
+              "#include \"h.h\"\nstruct opaque { int z; };\nstruct s { char b; };" MAKE("b",
+                                                                                        "struct s")
+                  MAKE("h", "struct h"));
+    p.old = p.f.image;
+    p.old_len = p.f.len;
+    p.f.image = NULL;
+    compile_write(&p.f.c, "src/h.h", "struct h { long n; struct opaque *o; };\n");
+    build_two("clang", MATCH_HEAD "struct s { long a; };" MAKE("a", "struct s"),
+              MATCH_HEAD
+              "#include \"h.h\"\nstruct opaque { long z; };\nstruct s { char b, c; };" MAKE(
+                  "b", "struct s") MAKE("h", "struct h"));
+    assert_int_equal(match_run(&p, false), 0);
+    assert_int_equal(p.match.n_types, 3);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(p.match.types[i].verdict, MOLT_MATCH_AUTOMATIC);
+    const struct molt_match_type *h = match_verdict(&p, "struct h", MOLT_MATCH_AUTOMATIC);
+    assert_string_equal(h->from_key, "src/h.h:struct h");
+    const struct molt_step *s = find_step(h, MOLT_STEP_POINTER, 0);
+    assert_true(s->type == molt_recipe_type_id("m/b.c:struct opaque"));
+    assert_int_equal(s->flags, MOLT_STEP_MUST_OWN);
+    match_fini(&p);
+}
+
+static void a_new_enumerator_behind_the_others_needs_no_word(void **state)
+{
+    (void)state;
+    matched("enum e { A, B }; struct t1 { enum e e; int n; };\n",
+            "enum e { A, B, C }; struct t1 { enum e e; int n; };\n", 1);
+    const struct molt_match_type *t = match_verdict(&p, "struct t1", MOLT_MATCH_AUTOMATIC);
+    assert_int_equal(p.match.n_refusals, 0);
+    assert_int_equal(t->recipe->n_steps, 1);
+    assert_true(t->recipe->steps[0].kind == MOLT_STEP_COPY);
+    match_fini(&p);
+}
+
+static void an_enum_between_integers_is_renumbered_by_nobody(void **state)
+{
+    (void)state;
+    matched("enum { IDLE, BUSY }; struct t1 { int phase; char c; }; enum e { A, B };\n"
+            "struct t2 { enum e e; };\n"
+            "int busy(void); int busy(void) { return BUSY; }\n",
+            "enum { IDLE, WAITS, BUSY }; struct t1 { int phase; char c; }; enum e { B, A };\n"
+            "struct t2 { int e; };\nenum e ee(void); enum e ee(void) { return A; }"
+            "int busy(void); int busy(void) { return BUSY + WAITS; }\n",
+            2);
+    assert_int_equal(p.match.n_refusals, 2);
+    match_refused(&p, "struct t2", "enum-renumbered", "struct t2.e", "");
+    match_fini(&p);
+}
+
+static void an_unchanged_module_has_no_changes(void **state)
+{
+    (void)state;
+    matched("struct t1 { int a; };\n", "typedef int other;\nstruct t1 { other a; };\n", 1);
+    assert_int_equal(p.match.n_types, 0);
+    assert_int_equal(p.match.n_refusals, 0);
+    match_fini(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pointers_name_what_they_lead_to),
+        cmocka_unit_test(all_elements_of_a_flexible_member_are_converted),
+        cmocka_unit_test(the_way_back_drops_what_is_new_and_checks_what_got_wider),
+        cmocka_unit_test(what_is_refused_is_left_to_the_authors_change),
+        cmocka_unit_test(another_meaning_needs_a_change),
+        cmocka_unit_test(files_of_a_module_keep_their_types_apart),
+        cmocka_unit_test(a_new_enumerator_behind_the_others_needs_no_word),
+        cmocka_unit_test(an_enum_between_integers_is_renumbered_by_nobody),
+        cmocka_unit_test(an_unchanged_module_has_no_changes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
