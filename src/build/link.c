@@ -14,6 +14,7 @@
 #include "build/builder.h"
 #include "build/check.h"
 #include "types/image_info.h"
+#include "types/libc_names.h"
 
 /* A module while it is linked. */
 struct work {
@@ -35,28 +36,6 @@ static int no_memory(struct molt_run *run)
 
 /* ---- the command ------------------------------------------------------------ */
 
-/* Calls that lock something; libmolt counts them, so that it knows where it
- * may suspend. */
-static const char *const wrapped[] = {"pthread_mutex_lock",
-                                      "pthread_mutex_trylock",
-                                      "pthread_mutex_timedlock",
-                                      "pthread_mutex_unlock",
-                                      "pthread_rwlock_rdlock",
-                                      "pthread_rwlock_wrlock",
-                                      "pthread_rwlock_tryrdlock",
-                                      "pthread_rwlock_trywrlock",
-                                      "pthread_rwlock_unlock",
-                                      "pthread_spin_lock",
-                                      "pthread_spin_trylock",
-                                      "pthread_spin_unlock",
-                                      "mtx_lock",
-                                      "mtx_trylock",
-                                      "mtx_timedlock",
-                                      "mtx_unlock",
-                                      "flockfile",
-                                      "ftrylockfile",
-                                      "funlockfile"};
-
 /* An option of the linker, as the driver takes it where @by_driver. */
 static void add_option(struct molt_args *argv, bool by_driver, const char *option)
 {
@@ -76,8 +55,11 @@ static void add_options(const struct molt_run *run, struct molt_args *argv, bool
     add_option(argv, by_driver, "--eh-frame-hdr");
     molt_args_addf(argv, "%s--version-script=%s/cache/exports.map", by_driver ? "-Wl," : "",
                    molt_run_relative(run, run->builder->dir));
-    for (size_t i = 0; i < sizeof(wrapped) / sizeof(*wrapped); i++)
-        molt_args_addf(argv, "%s--wrap=%s", by_driver ? "-Wl," : "", wrapped[i]);
+    /* The host counts locks, so that it knows where it may suspend. */
+    size_t n_locks;
+    const char *const *locks = molt_libc_locks(&n_locks);
+    for (size_t i = 0; i < n_locks; i++)
+        molt_args_addf(argv, "%s--wrap=%s", by_driver ? "-Wl," : "", locks[i]);
 }
 
 /* `libs = m z /opt/x/liby.a -lq`: names are looked up, the rest is passed on. */

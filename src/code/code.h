@@ -185,6 +185,10 @@ const struct molt_meta *molt_version_meta(const struct molt_version *v);
 const struct molt_version *molt_code_find_pc(struct molt_code *code, const void *pc,
                                              uintptr_t *ret_offset, bool *ret_is_unloaded);
 
+/* It takes locks that the host doesn't count: a thread in it must not be suspended,
+ * and a crash in it may leave a lock behind. Async-signal-safe. */
+bool molt_version_is_uncounted(const struct molt_version *version);
+
 /* "module:name" of a slot for messages; MOLT_ENOENT. Async-signal-safe. */
 int molt_code_slot_name(struct molt_code *code, uint32_t slot, char *buf, size_t size);
 

@@ -111,6 +111,7 @@ struct molt_meta {
 };
 
 #define MOLT_META_SANITIZED 1u /* built with a sanitizer: constructors are its own */
+#define MOLT_META_UNCOUNTED 2u /* takes locks that the host doesn't count: not preempted */
 
 /* ELF name of an exported function: "molt$<module>$<name>$<sig, 16 hex>".
  * Returns the length, or MOLT_EINVAL if it doesn't fit. */

@@ -33,6 +33,7 @@ struct molt_version {
     uint8_t digest[MOLT_SHA256_BYTES]; /* meta's, also once that is gone */
     size_t n_worlds;                   /* that it is in; lock */
     bool is_loaded;                    /* on_load ran */
+    bool is_uncounted;                 /* MOLT_META_UNCOUNTED; constant while it is in memory */
     bool is_zombie;                    /* dlclose kept it */
     char *why;                         /* why it stays, for listings; lock; malloc'd */
     size_t why_len;

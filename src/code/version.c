@@ -317,8 +317,20 @@ static void unreserve_oldest(struct molt_code *code)
     span->version = NULL;
 }
 
+static void note_locks(struct molt_code *code, struct molt_version *v)
+{
+    v->is_uncounted = v->meta->flags & MOLT_META_UNCOUNTED;
+    if (v->is_uncounted)
+        molt_sink_log(&code->sink, MOLT_WARN,
+                      "%s@%u takes locks by functions that molt can't count: it is not preempted, "
+                      "and a crash in it ends the host. Built by molt, and with pthread_*, mtx_* "
+                      "and flockfile by their usual names, it would be",
+                      v->module, v->number);
+}
+
 static void add_span(struct molt_code *code, struct molt_version *v)
 {
+    note_locks(code, v);
     for (size_t i = 0; i < MOLT_SPANS_MAX; i++) {
         struct molt_code_span *span = &code->spans[i];
         if (atomic_load(&span->hi))
@@ -380,6 +392,11 @@ const struct molt_version *molt_code_find_pc(struct molt_code *code, const void 
         return span->version;
     }
     return NULL;
+}
+
+bool molt_version_is_uncounted(const struct molt_version *version)
+{
+    return version->is_uncounted;
 }
 
 /* ---- life ------------------------------------------------------------------- */

@@ -72,6 +72,12 @@ int __wrap_pthread_mutex_timedlock(pthread_mutex_t *lock, const struct timespec 
     return entered(pthread_mutex_timedlock(lock, until), lock);
 }
 
+int __wrap_pthread_mutex_clocklock(pthread_mutex_t *lock, clockid_t clock,
+                                   const struct timespec *until)
+{
+    return entered(pthread_mutex_clocklock(lock, clock, until), lock);
+}
+
 int __wrap_pthread_mutex_unlock(pthread_mutex_t *lock)
 {
     return left(pthread_mutex_unlock(lock), lock);
@@ -105,6 +111,18 @@ int __wrap_pthread_rwlock_timedrdlock(pthread_rwlock_t *lock, const struct times
 int __wrap_pthread_rwlock_timedwrlock(pthread_rwlock_t *lock, const struct timespec *until)
 {
     return entered(pthread_rwlock_timedwrlock(lock, until), lock);
+}
+
+int __wrap_pthread_rwlock_clockrdlock(pthread_rwlock_t *lock, clockid_t clock,
+                                      const struct timespec *until)
+{
+    return entered(pthread_rwlock_clockrdlock(lock, clock, until), lock);
+}
+
+int __wrap_pthread_rwlock_clockwrlock(pthread_rwlock_t *lock, clockid_t clock,
+                                      const struct timespec *until)
+{
+    return entered(pthread_rwlock_clockwrlock(lock, clock, until), lock);
 }
 
 int __wrap_pthread_rwlock_unlock(pthread_rwlock_t *lock)

@@ -22,6 +22,8 @@
 int __wrap_pthread_mutex_lock(pthread_mutex_t *lock);
 int __wrap_pthread_mutex_trylock(pthread_mutex_t *lock);
 int __wrap_pthread_mutex_timedlock(pthread_mutex_t *lock, const struct timespec *until);
+int __wrap_pthread_mutex_clocklock(pthread_mutex_t *lock, clockid_t clock,
+                                   const struct timespec *until);
 int __wrap_pthread_mutex_unlock(pthread_mutex_t *lock);
 int __wrap_pthread_rwlock_rdlock(pthread_rwlock_t *lock);
 int __wrap_pthread_rwlock_wrlock(pthread_rwlock_t *lock);
@@ -29,6 +31,10 @@ int __wrap_pthread_rwlock_tryrdlock(pthread_rwlock_t *lock);
 int __wrap_pthread_rwlock_trywrlock(pthread_rwlock_t *lock);
 int __wrap_pthread_rwlock_timedrdlock(pthread_rwlock_t *lock, const struct timespec *until);
 int __wrap_pthread_rwlock_timedwrlock(pthread_rwlock_t *lock, const struct timespec *until);
+int __wrap_pthread_rwlock_clockrdlock(pthread_rwlock_t *lock, clockid_t clock,
+                                      const struct timespec *until);
+int __wrap_pthread_rwlock_clockwrlock(pthread_rwlock_t *lock, clockid_t clock,
+                                      const struct timespec *until);
 int __wrap_pthread_rwlock_unlock(pthread_rwlock_t *lock);
 int __wrap_pthread_spin_lock(pthread_spinlock_t *lock);
 int __wrap_pthread_spin_trylock(pthread_spinlock_t *lock);

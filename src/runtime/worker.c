@@ -303,9 +303,10 @@ static bool hook_is_module_text(void *user, uintptr_t pc)
     const struct molt_worker *w = user;
     uintptr_t offset;
     bool is_unloaded;
-    return molt_code_find_pc(w->rt->code, (const void *)pc, /* NOLINT: an address */
-                             &offset, &is_unloaded) &&
-           !is_unloaded;
+    const struct molt_version *v =
+        molt_code_find_pc(w->rt->code, (const void *)pc, /* NOLINT: an address */
+                          &offset, &is_unloaded);
+    return v && !is_unloaded && !molt_version_is_uncounted(v);
 }
 
 /* Nobody else could go on without what the process has locked. */

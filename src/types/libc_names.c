@@ -80,6 +80,56 @@ bool molt_libc_pins(const char *name)
     return false;
 }
 
+static const char *const locks[] = {"pthread_mutex_lock",
+                                    "pthread_mutex_trylock",
+                                    "pthread_mutex_timedlock",
+                                    "pthread_mutex_clocklock",
+                                    "pthread_mutex_unlock",
+                                    "pthread_rwlock_rdlock",
+                                    "pthread_rwlock_wrlock",
+                                    "pthread_rwlock_tryrdlock",
+                                    "pthread_rwlock_trywrlock",
+                                    "pthread_rwlock_timedrdlock",
+                                    "pthread_rwlock_timedwrlock",
+                                    "pthread_rwlock_clockrdlock",
+                                    "pthread_rwlock_clockwrlock",
+                                    "pthread_rwlock_unlock",
+                                    "pthread_spin_lock",
+                                    "pthread_spin_trylock",
+                                    "pthread_spin_unlock",
+                                    "mtx_lock",
+                                    "mtx_trylock",
+                                    "mtx_timedlock",
+                                    "mtx_unlock",
+                                    "flockfile",
+                                    "ftrylockfile",
+                                    "funlockfile"};
+
+/* glibc's own names of some of them, which nobody wraps. */
+static const char *const other_locks[] = {
+    "__pthread_mutex_lock",       "__pthread_mutex_trylock", "__pthread_mutex_unlock",
+    "__pthread_rwlock_rdlock",    "__pthread_rwlock_wrlock", "__pthread_rwlock_tryrdlock",
+    "__pthread_rwlock_trywrlock", "__pthread_rwlock_unlock", "_IO_flockfile",
+    "_IO_ftrylockfile",           "_IO_funlockfile",
+};
+
+const char *const *molt_libc_locks(size_t *ret_n)
+{
+    *ret_n = sizeof locks / sizeof *locks;
+    return locks;
+}
+
+bool molt_libc_is_uncounted(const char *name)
+{
+    for (size_t i = 0; i < sizeof locks / sizeof *locks; i++)
+        if (strcmp(locks[i], name) == 0)
+            return true;
+    for (size_t i = 0; i < sizeof other_locks / sizeof *other_locks; i++)
+        if (strcmp(other_locks[i], name) == 0)
+            return true;
+    return false;
+}
+
 bool molt_libc_is_provided(const char *name, bool is_weak)
 {
     static const char *const weak[] = {"__cxa_finalize", "__gmon_start__",

@@ -226,6 +226,8 @@ static int add_undefined(struct molt_image *image, size_t index, const char *nam
         return add_pin(image, plain, err);
     if (molt_image_is_sanitizer_name(name))
         image->meta->flags |= MOLT_META_SANITIZED;
+    if (molt_libc_is_uncounted(name))
+        image->meta->flags |= MOLT_META_UNCOUNTED;
     return check_undefined(image, index, name, err);
 }
 

@@ -3,8 +3,11 @@
 /* A callback that computes, blocks or crashes concerns nobody else. */
 #include "soundness/fixture.h"
 
+#include <dlfcn.h>
+
 #include "port/preempt.h"
 #include "port/sanitize.h"
+#include "types/libc_names.h"
 
 /* Server `name`: a cast runs @body. */
 #define SERVER(name, body)                                                                         \
@@ -209,6 +212,53 @@ static void a_callback_of_a_library_is_handed_over_instead(void **state)
     sound_close(&s);
 }
 
+/* glibc's own name for flockfile(), which no linker option wraps: molt can't know whether a lock
+ * is held. The process is never suspended; others go on all the same. */
+static void a_module_with_locks_that_nobody_counts_is_not_preempted(void **state)
+{
+    (void)state;
+    struct sound s;
+    if (!can_preempt())
+        skip();
+    sound_open_with(&s, 1);
+    sound_module(&s, "locker", HEADER("locker"),
+                 "#include <stdio.h>\nvoid _IO_flockfile(FILE *file);\n"
+                 "void _IO_funlockfile(FILE *file);\n" SERVER(
+                     "locker", "    _IO_flockfile(stdin);\n    SET(CELL_A, 1);\n"
+                               "    while (!*CELL_GO)\n        ;\n"
+                               "    _IO_funlockfile(stdin);\n    SET(CELL_A, 2);\n"));
+    sound_module(&s, "other", HEADER("other"), SERVER("other", "    SET(CELL_B, s->n);\n"));
+    sound_upgrade(&s);
+    sound_spawn("other");
+    unsigned long long before = preempted(&s);
+    sound_spawn("locker");
+    sound_call(&s, "locker", "locker_run");
+    cell_await(&s.a, 1);
+    for (int i = 1; i <= 5; i++) {
+        sound_call(&s, "other", "other_run");
+        cell_await(&s.b, i);
+    }
+    assert_int_equal(preempted(&s), before);
+    atomic_store(&s.go.value, 1);
+    cell_await(&s.a, 2);
+    sound_close(&s);
+}
+
+/* What modules are linked to is there. */
+static void every_lock_that_is_wrapped_is_counted(void **state)
+{
+    (void)state;
+    size_t n;
+    const char *const *locks = molt_libc_locks(&n);
+    assert_true(n > 20);
+    for (size_t i = 0; i < n; i++) {
+        char name[64];
+        snprintf(name, sizeof(name), "__wrap_%s", locks[i]);
+        if (!dlsym(RTLD_DEFAULT, name))
+            fail_msg("there is no %s", name);
+    }
+}
+
 static void blocking_system_calls_leave_others_their_turn(void **state)
 {
     (void)state;
@@ -290,6 +340,8 @@ int main(void)
         cmocka_unit_test(a_callback_that_computes_takes_turns_with_all_others_together),
         cmocka_unit_test(registers_of_callbacks_that_compute_are_their_own),
         cmocka_unit_test(a_callback_of_a_library_is_handed_over_instead),
+        cmocka_unit_test(a_module_with_locks_that_nobody_counts_is_not_preempted),
+        cmocka_unit_test(every_lock_that_is_wrapped_is_counted),
         cmocka_unit_test(blocking_system_calls_leave_others_their_turn),
         cmocka_unit_test(a_crash_ends_its_process_only),
         cmocka_unit_test(a_stack_overflow_ends_its_process_only),

@@ -240,6 +240,34 @@ static void the_meta_survives_encoding(void **state)
     fixture_fini(&f);
 }
 
+/* Names as the linker leaves them, with and without --wrap. */
+static void locks_that_nobody_counts_are_told(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *declaration, *call;
+        bool is_uncounted;
+    } cases[] = {
+        {"int __wrap_pthread_mutex_lock(void *lock);", "__wrap_pthread_mutex_lock(lock)", false},
+        {"int pthread_mutex_lock(void *lock);", "pthread_mutex_lock(lock)", true},
+        {"int pthread_rwlock_timedrdlock(void *lock, void *t);",
+         "pthread_rwlock_timedrdlock(lock, lock)", true},
+        {"int _IO_ftrylockfile(void *lock);", "_IO_ftrylockfile(lock)", true},
+        {"int puts(const char *text);", "puts(\"no lock of ours\")", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct fixture f;
+        char text[256];
+        fixture_init(&f, "gcc", "-O2");
+        snprintf(text, sizeof text, "%s\nint take(void *lock) { (void)lock; return %s; }\n",
+                 cases[i].declaration, cases[i].call);
+        fixture_good(&f, "taker", text);
+        if (!(f.meta->flags & MOLT_META_UNCOUNTED) == cases[i].is_uncounted)
+            fail_msg("%s: flags %x", cases[i].call, f.meta->flags);
+        fixture_fini(&f);
+    }
+}
+
 static void content_ignores_comments_and_sees_code(void **state)
 {
     (void)state;
@@ -289,6 +317,7 @@ int main(void)
         cmocka_unit_test(other_kinds_of_debug_info_are_read),
         cmocka_unit_test(files_are_named_by_project_molt_or_path),
         cmocka_unit_test(the_meta_survives_encoding),
+        cmocka_unit_test(locks_that_nobody_counts_are_told),
         cmocka_unit_test(content_ignores_comments_and_sees_code),
         cmocka_unit_test(headers_go_into_the_meta),
     };
