@@ -39,7 +39,8 @@ struct molt_session {
     size_t n_sources;
     struct molt_session_source sources[SOURCES_MAX];
     bool is_live;     /* was said to be */
-    bool is_stopping; /* asked to, over the API */
+    bool is_stopping; /* asked to, over the API, or there is nothing more to do */
+    bool is_done;     /* the app ended by itself, in order, and wasn't started since */
     int stop_ms;
     unsigned n_upgrades;
     char *app, *url, *problem_kind, *problem, *last;
@@ -199,6 +200,20 @@ static void on_down(void *user, const char *text, unsigned restart_ms)
     molt_buf_fini(&buf);
 }
 
+/* In production there is nothing left to do; in development the next save starts it
+ * again. */
+static void on_done(void *user)
+{
+    static const char text[] = "the app is done: its root supervisor ended in order";
+    struct molt_session *session = user;
+    bool is_production = !session->options.builder;
+    session->is_stopping |= is_production;
+    session->is_done = true;
+    note(session, MOLT_INFO, text);
+    molt_out_line(session->out, MOLT_TONE_PLAIN, "done", "%s%s", text,
+                  is_production ? "" : "; the next save starts it again");
+}
+
 static void on_up(void *user, pid_t pid)
 {
     struct molt_session *session = user;
@@ -315,6 +330,7 @@ static int open_agent(struct molt_session *session, struct molt_error *err)
                                                     .on_unloaded = on_unloaded,
                                                     .on_down = on_down,
                                                     .on_up = on_up,
+                                                    .on_done = on_done,
                                                     .on_hangup = on_hangup,
                                                     .user = session}};
     return molt_agent_new(&options, &session->agent, err);
@@ -568,8 +584,11 @@ int molt_session_apply(struct molt_session *session, struct molt_set *set,
     }
     struct molt_outcome outcome;
     session->is_applying = true;
+    session->is_done = false;
     rc = molt_agent_apply(session->agent, set, &outcome);
-    if (rc < 0) {
+    if (rc < 0 && session->is_done) {
+        rc = 0; /* its tree ended while it was started: that has been told */
+    } else if (rc < 0) {
         molt_session_problem(session, "refused", outcome.text ? outcome.text : molt_error_text(rc));
     } else {
         molt_session_clear_problem(session);

@@ -74,8 +74,9 @@ enum molt_frame_type {
                              module, u32 number, u64 offset), as above. Newer hosts may append
                              to it. */
     MOLT_FRAME_OVER,      /* u32 reason (as int), str root, u64 connections: the root supervisor
-                             ended with an error; the host ends what is left, then the connection,
-                             then itself with MOLT_HOST_EXIT_OVER. Newer hosts may append to it. */
+                             ended by itself; the host ends what is left, then the connection,
+                             then itself: with 0 if the reason is MOLT_ESHUTDOWN, else with
+                             MOLT_HOST_EXIT_OVER. Newer hosts may append to it. */
     MOLT_FRAME_HANGUP,    /* it got SIGHUP: the configuration should be read again */
 };
 

@@ -34,7 +34,7 @@ struct molt_control {
     struct molt_request_state requests;
     struct molt_conn *conn; /* the agent; NULL: none */
     int result;             /* of the host's stop */
-    int root_error;         /* negative: that is why it was stopped */
+    int root_end;           /* negative: that is why it was stopped */
     struct unloaded *unloaded, **unloaded_end;
 };
 
@@ -168,7 +168,7 @@ static void serve_frame(struct molt_control *control, const struct molt_frame *f
     /* A tree that could not start, or didn't survive the upgrade: no answer is the
      * right one, the host ends. */
     end_if_over(control);
-    if (control->root_error < 0) {
+    if (control->root_end < 0) {
         molt_buf_fini(&out);
         return;
     }
@@ -258,7 +258,7 @@ static int quiet_without_agent(const struct molt_control *control, int fd)
 static void send_over(struct molt_control *control)
 {
     struct molt_buf buf = MOLT_BUF_INIT;
-    molt_buf_u32(&buf, (uint32_t)control->root_error);
+    molt_buf_u32(&buf, (uint32_t)control->root_end);
     molt_buf_str(&buf, control->requests.root);
     molt_buf_u64(&buf, molt_connections_count());
     send_event(control, MOLT_FRAME_OVER, &buf);
@@ -269,10 +269,10 @@ static void send_over(struct molt_control *control)
  * hears why before it hears the end. */
 static void end_if_over(struct molt_control *control)
 {
-    int root_error = molt_host_root_error(control->config.host);
-    if (root_error == 0 || control->requests.is_stopped)
+    int root_end = molt_host_root_end(control->config.host);
+    if (root_end == 0 || control->requests.is_stopped)
         return;
-    control->root_error = root_error;
+    control->root_end = root_end;
     drain_log(control);
     send_over(control);
     stop_host(control);
@@ -330,10 +330,10 @@ int molt_control_run(struct molt_control *control, struct molt_error *err)
         ;
     if (control->conn)
         drain_log(control);
-    if (control->root_error < 0) {
-        molt_error_set(err, control->root_error,
+    if (control->root_end < 0 && control->root_end != MOLT_ESHUTDOWN) {
+        molt_error_set(err, control->root_end,
                        "the root supervisor '%s' ended: %s; nothing of the app runs any more",
-                       control->requests.root, molt_error_text(control->root_error));
+                       control->requests.root, molt_error_text(control->root_end));
         return MOLT_CONTROL_OVER;
     }
     int rc = control->result ? control->result : control->requests.stop_code;

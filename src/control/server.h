@@ -38,8 +38,8 @@ int molt_control_new(const struct molt_control_config *config, struct molt_contr
 
 /* Serve until an agent or a signal stops the host, which is then stopped (not
  * freed); its code is the result: 0, or MOLT_ETIMEDOUT when processes had to be
- * dropped. When the root supervisor ended with an error the host is stopped, too;
- * the result is then MOLT_CONTROL_OVER, and @err says why. */
+ * dropped. When the root supervisor ended by itself the host is stopped, too; if it
+ * did so with an error the result is MOLT_CONTROL_OVER, and @err says why. */
 int molt_control_run(struct molt_control *control, struct molt_error *err);
 
 /* One round of the loop: wait at most @timeout_ms (< 0: for ever) and serve

@@ -82,15 +82,13 @@ static void crashed(void *user, const struct molt_runtime_crash *crash)
 static void root_ended(void *user, int reason)
 {
     struct molt_host *host = user;
-    if (reason >= 0 || reason == MOLT_ESHUTDOWN)
-        return;
-    atomic_store(&host->root_error, reason);
+    atomic_store(&host->root_end, reason < 0 ? reason : MOLT_ESHUTDOWN);
     wake(host);
 }
 
-int molt_host_root_error(const struct molt_host *host)
+int molt_host_root_end(const struct molt_host *host)
 {
-    return atomic_load(&host->root_error);
+    return atomic_load(&host->root_end);
 }
 
 static int open_events(struct molt_host *host, struct molt_error *err)

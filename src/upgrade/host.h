@@ -27,7 +27,7 @@ struct molt_host {
     void *unloaded_user;
     molt_config_fn *config_get; /* the embedder's, with its user */
     void *config_user;
-    atomic_int root_error; /* negative: the root supervisor ended with that */
+    atomic_int root_end; /* negative: the root supervisor ended with that */
     molt_crash_fn *on_crash;
     void *crash_user;
 };

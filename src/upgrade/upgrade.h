@@ -64,10 +64,10 @@ typedef void molt_unloaded_fn(void *user, const char *module, unsigned number,
                               uint64_t retained_ms);
 void molt_host_on_unloaded(struct molt_host *host, molt_unloaded_fn *fn, void *user);
 
-/* Negative: the root supervisor ended with that, by itself: nothing supervises the
- * app any more. 0: it lives, or it ended as it should. The descriptor above is
- * readable when this changes. */
-int molt_host_root_error(const struct molt_host *host);
+/* Negative: the root supervisor ended with that: nothing supervises the app any more.
+ * MOLT_ESHUTDOWN: in order, by itself or because the host was stopped. 0: it lives.
+ * The descriptor above is readable when this changes. */
+int molt_host_root_end(const struct molt_host *host);
 
 /* Called for each crash that ended only its process, on the worker, instead of a
  * message to the log; to be set before the host is started. */

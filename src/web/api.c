@@ -144,6 +144,8 @@ static const char *state_name(const struct molt_api *api)
         return "live";
     case MOLT_AGENT_DOWN:
         return "down";
+    case MOLT_AGENT_DONE:
+        return "done";
     case MOLT_AGENT_IDLE:
         break;
     }

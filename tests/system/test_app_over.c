@@ -120,6 +120,69 @@ static void molt_run_says_so_too_and_starts_again(void **state)
     test_client_close(&client);
 }
 
+/* The counter is what the app is there for, and it is done after one request. */
+static void make_an_app_that_ends(struct test_app *app)
+{
+    test_app_edit(app, "src/app.c", "MOLT_SUPERVISOR(app, .child",
+                  "MOLT_SUPERVISOR(app, .auto_shutdown = MOLT_AUTO_ANY, .child");
+    test_app_edit(app, "src/app.c", ".server = \"counter\"",
+                  ".server = \"counter\", .restart = MOLT_TRANSIENT | MOLT_SIGNIFICANT");
+    test_app_edit(app, "src/counter.c", "return molt_reply(from, t);",
+                  "molt_exit(molt_self(), MOLT_ESHUTDOWN);\n    return molt_reply(from, t);");
+}
+
+static void ask_once(struct test_app *app)
+{
+    struct test_client client;
+    test_client_open(&client, app->port);
+    assert_string_equal(test_client_get(&client, "/count"), "1\n");
+    test_client_close(&client);
+}
+
+static int start_ending(void **state)
+{
+    struct test_app *app = calloc(1, sizeof(*app));
+    assert_non_null(app);
+    *state = app;
+    test_app_init(app);
+    make_an_app_that_ends(app);
+    return 0;
+}
+
+static void an_app_that_is_done_ends_molt_run_with_0(void **state)
+{
+    struct test_app *app = *state;
+    assert_int_equal(test_app_run(app, NULL, "build", NULL), 0);
+    test_app_start_live(app, "run");
+    ask_once(app);
+    test_app_await(app, "the app is done: its root supervisor ended in order");
+    assert_int_equal(test_app_join(app), 0);
+    assert_int_equal(test_app_host(app), 0);
+    assert_null(strstr(app->text, "starting again"));
+}
+
+static void under_molt_dev_a_save_starts_it_again(void **state)
+{
+    struct test_app *app = *state;
+    test_app_start_live(app, "dev");
+    ask_once(app);
+    test_app_await(app, "the app is done: its root supervisor ended in order; the next save");
+    test_app_edit(app, "src/hello.c", "Hello\\n", "Welcome\\n");
+    test_app_await(app, "hello@");
+    ask_once(app);
+    test_app_await(app, "the app is done");
+}
+
+static int run_of_apps_that_end(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_app_that_is_done_ends_molt_run_with_0),
+        cmocka_unit_test(under_molt_dev_a_save_starts_it_again),
+    };
+    return cmocka_run_group_tests_name("an app that is done", tests, start_ending,
+                                       test_app_teardown);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -128,6 +191,7 @@ int main(void)
         cmocka_unit_test(a_tree_that_can_not_start_gives_way_to_the_set_before),
         cmocka_unit_test(molt_run_says_so_too_and_starts_again),
     };
-    return cmocka_run_group_tests_name("an app that is over", tests, test_app_setup,
-                                       test_app_teardown);
+    int failed = cmocka_run_group_tests_name("an app that is over", tests, test_app_setup,
+                                             test_app_teardown);
+    return failed + run_of_apps_that_end();
 }

@@ -623,9 +623,27 @@ static char *describe_end(struct molt_agent *agent, bool is_dead, int status)
     return text;
 }
 
+/* The app is done: nothing failed, and there is nothing to start again. */
+static void be_done(struct molt_agent *agent)
+{
+    int status;
+    tell_all_contained(agent, true);
+    molt_link_wait_exit(agent->link, EXIT_CRASH_MS, &status);
+    agent->sample_ms = 0;
+    agent->n_images = 0;
+    drop_link(agent);
+    agent->state = MOLT_AGENT_DONE;
+    if (agent->events.on_done)
+        agent->events.on_done(agent->events.user);
+}
+
 static void go_down(struct molt_agent *agent)
 {
     int status = -1;
+    if (agent->is_over && agent->over_reason == MOLT_ESHUTDOWN) {
+        be_done(agent);
+        return;
+    }
     tell_all_contained(agent, true);
     bool has_last_words = agent->has_crash || agent->is_over;
     bool is_dead =

@@ -31,6 +31,8 @@ struct molt_agent_events {
     /* The host ended: @text says where, why, what is lost and how it goes on;
      * it is started again in @restart_ms. */
     void (*on_down)(void *user, const char *text, unsigned restart_ms);
+    /* Its root supervisor ended in order: the app is done, and not started again. */
+    void (*on_done)(void *user);
     /* It runs again after that. */
     void (*on_up)(void *user, pid_t pid);
     /* Somebody sent it SIGHUP: the configuration should be read again. Call
@@ -52,6 +54,7 @@ enum molt_agent_state {
     MOLT_AGENT_IDLE, /* no host yet */
     MOLT_AGENT_LIVE, /* a host runs the good set */
     MOLT_AGENT_DOWN, /* it ended, and is to be started again */
+    MOLT_AGENT_DONE, /* it ended in order, by itself */
 };
 
 int molt_agent_new(const struct molt_agent_options *options, struct molt_agent **ret,
