@@ -178,7 +178,40 @@ static int convert_wide(struct molt_recipe_run *run, const struct molt_step *ste
     return 0;
 }
 
+static void store(uint8_t *at, unsigned bytes, int64_t value)
+{
+    switch (bytes) {
+    case 1:
+        memcpy(at, &value, 1);
+        break;
+    case 2:
+        memcpy(at, &value, 2);
+        break;
+    case 4:
+        memcpy(at, &value, 4);
+        break;
+    default:
+        memcpy(at, &value, 8);
+    }
+}
+
 /* ---- steps ------------------------------------------------------------------------- */
+
+int molt_recipe_int(struct molt_recipe_run *run, const struct molt_step *step, const uint8_t *old,
+                    uint8_t *new)
+{
+    bool was_signed = step->flags & MOLT_STEP_OLD_SIGNED;
+    bool is_signed = step->flags & MOLT_STEP_NEW_SIGNED;
+    int64_t value = molt_recipe_load(old, step->old_bytes, was_signed);
+    bool always_fits = was_signed == is_signed && step->new_bytes >= step->old_bytes;
+    if (!always_fits) {
+        struct range range = range_of(was_signed, 8u * step->new_bytes, is_signed);
+        if ((uint64_t)value + range.bias > range.span)
+            return stop_at(run, step, value, 8u * step->new_bytes);
+    }
+    store(new, step->new_bytes, value);
+    return 0;
+}
 
 int molt_recipe_ints(struct molt_recipe_run *run, const struct molt_step *step,
                      const struct molt_strip *s)

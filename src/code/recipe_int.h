@@ -15,6 +15,9 @@ int molt_recipe_ints(struct molt_recipe_run *run, const struct molt_step *step,
                      const struct molt_strip *s);
 int molt_recipe_enums(struct molt_recipe_run *run, const struct molt_step *step,
                       const struct molt_strip *s);
+/* One value of at most 8 bytes on either side. */
+int molt_recipe_int(struct molt_recipe_run *run, const struct molt_step *step, const uint8_t *old,
+                    uint8_t *new);
 /* The strip's addresses are those of the elements. */
 int molt_recipe_fits(struct molt_recipe_run *run, const struct molt_step *step,
                      const struct molt_strip *s);

@@ -52,7 +52,8 @@ static inline const struct molt_step *molt_recipe_flex(const struct molt_recipe 
 /* Elements of a block without a flexible member; empty structs count as one. */
 static inline size_t molt_recipe_elements(const struct molt_recipe *recipe, size_t old_bytes)
 {
-    return recipe->from_size ? old_bytes / recipe->from_size : 1;
+    bool is_one = old_bytes == recipe->from_size || recipe->from_size == 0;
+    return is_one ? 1 : old_bytes / recipe->from_size;
 }
 
 static inline size_t molt_recipe_flex_elements(const struct molt_step *flex, size_t old_bytes)

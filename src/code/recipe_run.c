@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "code/recipe_kernels.h"
+#include "code/recipe_int.h"
 
 /* Old and new bytes of the elements that a list of steps is done for at a time. */
 #define STRIP_BYTES 8192u
@@ -125,9 +125,41 @@ static int run_step(struct molt_recipe_run *run, const struct molt_step *step,
     }
 }
 
+static inline void copy_one(const uint8_t *old, uint8_t *new, size_t bytes)
+{
+    if (bytes == 8)
+        memcpy(new, old, 8);
+    else if (bytes == 4)
+        memcpy(new, old, 4);
+    else
+        memcpy(new, old, bytes);
+}
+
+/* A single element: what is usual, without the detour over strips. */
+static int run_alone(struct molt_recipe_run *run, uint32_t first, uint32_t n,
+                     const struct molt_strip *strip)
+{
+    const struct molt_step *end = run->recipe->steps + first + n;
+    const uint8_t *old = strip->old;
+    uint8_t *new = strip->new;
+    int rc = 0;
+    for (const struct molt_step *step = end - n; step < end && rc == 0; step++) {
+        if (step->kind == MOLT_STEP_COPY)
+            copy_one(old + step->old_at, new + step->new_at, step->count);
+        else if (step->kind == MOLT_STEP_INT && step->count == 1 &&
+                 (step->old_bytes | step->new_bytes) < 16)
+            rc = molt_recipe_int(run, step, old + step->old_at, new + step->new_at);
+        else
+            rc = run_step(run, step, strip);
+    }
+    return rc;
+}
+
 static int run_steps(struct molt_recipe_run *run, uint32_t first, uint32_t n,
                      const struct molt_strip *strip)
 {
+    if (strip->n == 1)
+        return run_alone(run, first, n, strip);
     size_t pair = strip->old_stride + strip->new_stride;
     size_t most = pair < STRIP_BYTES / 2 ? STRIP_BYTES / (pair ? pair : 1) : 1;
     struct molt_strip part = *strip;
@@ -154,7 +186,8 @@ static int check_size(struct molt_recipe_run *run, const struct molt_step *flex)
                  "an array can't become a struct with a flexible member");
         return MOLT_ECHANGE;
     }
-    bool ok = flex ? run->old_bytes >= from : from == 0 || run->old_bytes % from == 0;
+    bool ok = flex ? run->old_bytes >= from
+                   : run->old_bytes == from || from == 0 || run->old_bytes % from == 0;
     if (ok)
         return 0;
     run->fault->field = NULL;
