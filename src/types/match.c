@@ -269,11 +269,14 @@ static int fill_type(struct molt_matcher *m, const struct molt_meta_type *old,
     type->name = strdup(new->name);
     molt_buf_printf(&s->lines, "%s", "");
     type->lines = molt_buf_take(&s->lines);
+    molt_match_fill_remedies(m);
     type->refusals = s->refusals;
     type->n_refusals = s->n_refusals;
     s->refusals = NULL;
     s->n_refusals = 0;
-    return type->from_key && type->to_key && type->name && type->lines ? 0 : MOLT_ENOMEM;
+    if (!type->from_key || !type->to_key || !type->name || !type->lines)
+        return MOLT_ENOMEM;
+    return m->code;
 }
 
 static int match_type(struct molt_matcher *m, size_t i, size_t k, bool is_twice,

@@ -14,15 +14,15 @@
     X(AMBIGUOUS, "ambiguous", "a field is gone, and a new one could be its new name",              \
       "MOLT_RENAMED() if it is, MOLT_DROP() if not")                                               \
     X(NARROWING, "narrowing", "the new type can't hold all old values",                            \
-      "keep the wider type, or convert it in a MOLT_CHANGE()")                                     \
+      "keep the wider type, or convert a server's state in a MOLT_CHANGE()")                       \
     X(OTHER_KIND, "other-kind", "a value of another kind",                                         \
-      "give the field a new name, or convert it in a MOLT_CHANGE()")                               \
+      "give the field a new name, or convert a server's state in a MOLT_CHANGE()")                 \
     X(SHORTER, "shorter-array", "the array got shorter, and all of it may be in use",              \
       "MOLT_LENGTH() if another field counts what is in use")                                      \
     X(FLEXIBLE, "flexible", "a flexible member that can't follow",                                 \
       "keep it the last member of its struct")                                                     \
     X(ENUM_VALUES, "enum-values", "two names of one number part",                                  \
-      "keep them equal, or convert the field in a MOLT_CHANGE()")                                  \
+      "keep them equal, or convert a server's state in a MOLT_CHANGE()")                           \
     X(RENUMBERED, "enum-renumbered",                                                               \
       "an enum's numbers changed, and plain integers may hold them",                               \
       "number new names behind the old ones, or MOLT_RENUMBERED() if no integer does")             \
@@ -35,7 +35,7 @@
     X(RENAMED_TYPE, "renamed-type", "another type of the same place",                              \
       "MOLT_RENAMED_TYPE() if it is the same under a new name")                                    \
     X(SEMANTIC, "semantic", "the same layout with another meaning (MOLT_SEMANTIC)",                \
-      "convert it in a MOLT_CHANGE()")                                                             \
+      "convert a server's state in a MOLT_CHANGE(); give a message a new type")                    \
     X(TWICE, "two-types", "two types of the module go by one key",                                 \
       "give one of them another name")                                                             \
     X(TOO_BIG, "too-big", "the type is too big to be described",                                   \

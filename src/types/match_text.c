@@ -149,9 +149,7 @@ static void add_refusal(struct molt_matcher *m, const struct molt_match_place *a
         r.field = NULL;
     if (remedy)
         r.remedy = strdup(remedy);
-    else if (asprintf(&r.remedy, "%s\n", molt_match_rule_remedy(rule)) < 0)
-        r.remedy = NULL;
-    if (!r.rule || !r.why || !r.place || !r.field || !r.remedy ||
+    if (!r.rule || !r.why || !r.place || !r.field || (remedy && !r.remedy) ||
         molt_array_grow(s->refusals, s->n_refusals, s->cap_refusals) < 0) {
         free(r.rule);
         free(r.why);

@@ -22,11 +22,11 @@
 
 /* The type at hand. */
 struct molt_match_subject {
-    uint32_t old, new; /* nodes, whole */
-    const char *name;  /* "struct counter" */
-    const char *bare;  /* "counter" */
-    bool is_state;     /* a server's, so MOLT_CHANGE can help */
-    bool was_hinted;   /* a hint decided something */
+    uint32_t old, new;  /* nodes, whole */
+    const char *name;   /* "struct counter" */
+    const char *bare;   /* "counter" */
+    const char *server; /* whose state it is, so that MOLT_CHANGE can help; NULL: none's */
+    bool was_hinted;    /* a hint decided something */
     size_t n_refusals, cap_refusals;
     struct molt_match_refusal *refusals;
     size_t n_lost, cap_lost;
@@ -162,11 +162,14 @@ bool molt_match_is_byte(const struct molt_graph *g, uint32_t type);
 
 /* ---- text ------------------------------------------------------------------- */
 
-/* Refuse the field at @at. @why is a format; @remedy NULL: MOLT_CHANGE where it can be,
- * else the rule's. It must be the arena's. */
+/* Refuse the field at @at. @why is a format; @remedy NULL: what molt_match_fill_remedies()
+ * will say. */
 void molt_match_refuse(struct molt_matcher *m, const struct molt_match_place *at,
                        enum molt_match_rule rule, const char *remedy, const char *why, ...)
     __attribute__((format(printf, 5, 6)));
+/* Give the subject's refusals that have none a remedy: a MOLT_CHANGE to paste if it is a
+ * server's state, else the rule's. */
+void molt_match_fill_remedies(struct molt_matcher *m);
 /* Because of the types: "long -> int, which ...". */
 void molt_match_refuse_types(struct molt_matcher *m, const struct molt_match_place *at,
                              enum molt_match_rule rule, const char *remedy, const char *why);
