@@ -30,6 +30,12 @@ static inline void molt_cpu_relax(void)
 #endif
 }
 
+/* @at will be read soon; it may be any address. */
+static inline void molt_cpu_prefetch(const void *at)
+{
+    __builtin_prefetch(at);
+}
+
 static inline void molt_spin_init(struct molt_spin *lock)
 {
     atomic_init(&lock->is_held, 0);

@@ -7,11 +7,7 @@
 
 #include "port/barrier.h"
 
-/* This thread's record in the epochs it used last. Also what makes it known. */
-static __thread struct {
-    uint64_t epochs;
-    struct molt_table_thread *thread;
-} mine;
+__thread struct molt_table_here molt_table_here;
 
 void molt_table_epochs_init(struct molt_table_epochs *epochs, uint64_t id)
 {
@@ -36,7 +32,7 @@ void molt_table_epochs_fini(struct molt_table_epochs *epochs)
 static struct molt_table_thread *find_record(struct molt_table_epochs *epochs)
 {
     struct molt_table_thread *t = atomic_load_explicit(&epochs->threads, memory_order_relaxed);
-    while (t && t->thread != (uintptr_t)&mine)
+    while (t && t->thread != (uintptr_t)&molt_table_here)
         t = atomic_load_explicit(&t->next, memory_order_relaxed);
     return t;
 }
@@ -47,7 +43,7 @@ static struct molt_table_thread *add_record(struct molt_table_epochs *epochs)
     struct molt_table_thread *t = calloc(1, sizeof(*t));
     if (!t)
         return NULL;
-    t->thread = (uintptr_t)&mine;
+    t->thread = (uintptr_t)&molt_table_here;
     t->index = epochs->n_threads++;
     atomic_init(&t->next, atomic_load_explicit(&epochs->threads, memory_order_relaxed));
     /* Release: pairs with the acquire load of molt_table_reclaim(). */
@@ -55,7 +51,7 @@ static struct molt_table_thread *add_record(struct molt_table_epochs *epochs)
     return t;
 }
 
-static struct molt_table_thread *meet(struct molt_table_epochs *epochs)
+struct molt_table_thread *molt_table_meet(struct molt_table_epochs *epochs)
 {
     pthread_mutex_lock(&epochs->lock);
     struct molt_table_thread *t = find_record(epochs);
@@ -63,30 +59,8 @@ static struct molt_table_thread *meet(struct molt_table_epochs *epochs)
         t = add_record(epochs);
     pthread_mutex_unlock(&epochs->lock);
     if (t) {
-        mine.epochs = epochs->id;
-        mine.thread = t;
-    }
-    return t;
-}
-
-struct molt_table_thread *molt_table_enter(struct molt_table_epochs *epochs)
-{
-    struct molt_table_thread *t = mine.thread;
-    if (__builtin_expect(mine.epochs != epochs->id, 0)) {
-        t = meet(epochs);
-        if (!t)
-            return NULL;
-    }
-    /* Acquire: who enters in an epoch sees what was taken out of sight before
-     * it began. */
-    uint64_t now = atomic_load_explicit(&epochs->now, memory_order_acquire);
-    /* Either is_quiet() sees this record, or what this thread looks for next
-     * (with seq_cst loads, for the second case) is out of sight. */
-    if (__builtin_expect(epochs->has_barrier, 1)) {
-        atomic_store_explicit(&t->epoch, now, memory_order_relaxed);
-        molt_barrier_light();
-    } else {
-        atomic_exchange_explicit(&t->epoch, now, memory_order_seq_cst);
+        molt_table_here.epochs = epochs->id;
+        molt_table_here.thread = t;
     }
     return t;
 }

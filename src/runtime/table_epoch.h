@@ -23,6 +23,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "port/barrier.h"
+
 /* One for each thread that was ever here. Known by the address of a
  * thread-local variable: a thread that gets the address of one that ended goes
  * on with its record. */
@@ -54,8 +56,40 @@ void molt_table_epochs_init(struct molt_table_epochs *epochs, uint64_t id);
 /* Nobody is inside; frees all that is retired. */
 void molt_table_epochs_fini(struct molt_table_epochs *epochs);
 
+/* This thread's record in the epochs that it used last. Its address is what makes
+ * the thread known. */
+struct molt_table_here {
+    uint64_t epochs; /* their id */
+    struct molt_table_thread *thread;
+};
+extern __thread struct molt_table_here molt_table_here;
+
+/* The record of a thread that used other epochs last, or none. NULL when out of
+ * memory. */
+struct molt_table_thread *molt_table_meet(struct molt_table_epochs *epochs);
+
 /* Enter; not nested. NULL when out of memory (a thread's first time). */
-struct molt_table_thread *molt_table_enter(struct molt_table_epochs *epochs);
+static inline struct molt_table_thread *molt_table_enter(struct molt_table_epochs *epochs)
+{
+    struct molt_table_thread *t = molt_table_here.thread;
+    if (__builtin_expect(molt_table_here.epochs != epochs->id, 0)) {
+        t = molt_table_meet(epochs);
+        if (!t)
+            return NULL;
+    }
+    /* Acquire: who enters in an epoch sees what was taken out of sight before
+     * it began. */
+    uint64_t now = atomic_load_explicit(&epochs->now, memory_order_acquire);
+    /* Either is_quiet() sees this record, or what this thread looks for next
+     * (with seq_cst loads, for the second case) is out of sight. */
+    if (__builtin_expect(epochs->has_barrier, 1)) {
+        atomic_store_explicit(&t->epoch, now, memory_order_relaxed);
+        molt_barrier_light();
+    } else {
+        atomic_exchange_explicit(&t->epoch, now, memory_order_seq_cst);
+    }
+    return t;
+}
 
 static inline void molt_table_leave(struct molt_table_thread *thread)
 {

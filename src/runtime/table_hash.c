@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "port/spin.h"
 #include "runtime/table_body.h"
 
 #define BUCKETS_FIRST MOLT_LIMIT(64u, 1u) /* a power of two */
@@ -74,22 +75,25 @@ static inline struct molt_table_bucket *read_bucket(struct molt_table_hash *h, u
                                                     uint64_t *ret_version, uint32_t *ret_n)
 {
     for (;;) {
-        uint32_t index = index_of(hash, n_buckets(h));
+        uint32_t n = n_buckets(h), index = index_of(hash, n);
         struct molt_table_bucket *b = bucket_at(h, index);
         *ret_version = molt_seq_read(&b->seq);
         *ret_n = n_buckets(h);
-        if (index_of(hash, *ret_n) == index)
+        if (__builtin_expect(*ret_n == n, 1) || index_of(hash, *ret_n) == index)
             return b;
     }
 }
 
-static struct molt_table_bucket *lock_bucket(struct molt_table_hash *h, uint32_t hash)
+static inline struct molt_table_bucket *lock_bucket(struct molt_table_hash *h, uint32_t hash)
 {
     for (;;) {
-        uint32_t index = index_of(hash, n_buckets(h));
+        uint32_t n = n_buckets(h), index = index_of(hash, n);
         struct molt_table_bucket *b = bucket_at(h, index);
+        /* The row comes while the lock is taken. */
+        molt_cpu_prefetch(follow(&b->head));
         molt_seq_lock(&b->seq);
-        if (index_of(hash, n_buckets(h)) == index)
+        uint32_t now = n_buckets(h);
+        if (__builtin_expect(now == n, 1) || index_of(hash, now) == index)
             return b;
         molt_seq_unlock_same(&b->seq);
     }

@@ -90,6 +90,8 @@ int molt_table_layout_init(struct molt_table_layout *layout, const struct molt_t
         .value_words = (value_type->size + 7) / 8,
         .number = 1,
         .may_point = key_type->may_point || value_type->may_point,
+        .is_word_key = key_type->size == 8 && key <= MOLT_TABLE_KEY_SIGNED,
+        .key_flip = (uint64_t)(key == MOLT_TABLE_KEY_SIGNED) << 63,
     };
     layout->row_bytes =
         (uint32_t)sizeof(struct molt_table_row) + 8 * (layout->key_words + layout->value_words);

@@ -33,6 +33,8 @@ struct molt_table_layout {
     uint32_t row_bytes; /* with the header */
     uint32_t number;    /* 1, 2, ... within a table; each row has it */
     bool may_point;     /* a word of a row may hold an address */
+    bool is_word_key;   /* the key is an integer of 8 bytes: */
+    uint64_t key_flip;  /* this turned in it makes the word */
 };
 
 /* Checks what a table's types may not be. MOLT_EINVAL, MOLT_ETYPE (a type is
@@ -52,10 +54,10 @@ static inline int molt_table_key_encode(const struct molt_table_layout *layout,
                                         const struct molt_type *type, const void *key,
                                         uint64_t *words)
 {
-    if (layout->key_bytes != 8 || layout->key > MOLT_TABLE_KEY_SIGNED || !key)
+    if (__builtin_expect(!layout->is_word_key || !key, 0))
         return molt_table_key_encode_any(layout, type, key, words);
     memcpy(words, key, 8);
-    words[0] ^= (uint64_t)(layout->key == MOLT_TABLE_KEY_SIGNED) << 63;
+    words[0] ^= layout->key_flip;
     return 0;
 }
 void molt_table_key_decode(const struct molt_table_layout *layout, const uint64_t *words,

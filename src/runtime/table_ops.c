@@ -30,16 +30,16 @@ static void end(struct visit *v)
 }
 
 /* Are @key and @value what the table has? Then the key as words. */
-static int take_key(const struct molt_table_layout *layout, const struct molt_table_args *args,
-                    uint64_t *key)
+static inline int take_key(const struct molt_table_layout *layout,
+                           const struct molt_table_args *args, uint64_t *key)
 {
     if (args->key_type != layout->key_type && !molt_table_layout_takes(layout, args->key_type))
         return MOLT_ETYPE;
     return molt_table_key_encode(layout, args->key_type, args->key, key);
 }
 
-static int take_types(const struct molt_table_layout *layout, const struct molt_table_args *args,
-                      uint64_t *key)
+static inline int take_types(const struct molt_table_layout *layout,
+                             const struct molt_table_args *args, uint64_t *key)
 {
     return args->value_type == layout->value_type ? take_key(layout, args, key) : MOLT_ETYPE;
 }

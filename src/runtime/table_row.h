@@ -106,7 +106,9 @@ static inline void molt_table_words_in(_Atomic(uint64_t) *to, const void *from, 
 static inline bool molt_table_words_are(const _Atomic(uint64_t) *words, const uint64_t *key,
                                         size_t n)
 {
-    for (size_t i = 0; i < n; i++)
+    if (molt_table_word(&words[0]) != key[0])
+        return false;
+    for (size_t i = 1; i < n; i++)
         if (molt_table_word(&words[i]) != key[i])
             return false;
     return true;

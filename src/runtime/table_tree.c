@@ -2,7 +2,11 @@
 /* SPDX-FileCopyrightText: The molt authors */
 #include "runtime/table_tree.h"
 
+#include "port/spin.h"
 #include "runtime/table_body.h"
+
+#define PREFETCH_LINE 64
+#define PREFETCH_MAX 640 /* of a leaf with short keys: its header and all of them */
 
 /* ---- nodes ---------------------------------------------------------------------- */
 
@@ -19,18 +23,28 @@ static int compare(const struct molt_table_tree *tree, struct molt_tree_node *no
     return 0;
 }
 
+static inline uint32_t is_less(const struct molt_tree_node *node, uint32_t i, uint64_t key)
+{
+    return molt_table_word(&node->words[i]) < key;
+}
+
 /* The usual case, without branches that depend on the keys: how many of the @n
- * words are smaller than @key. */
-static uint32_t rank_word(const struct molt_tree_node *node, uint32_t n, uint64_t key)
+ * words are smaller than @key. In quarters, since three words that don't depend on
+ * each other take no longer than one. What lies behind the right quarter is not
+ * smaller, so it does no harm that there may be too much of it. */
+static inline uint32_t rank_word(const struct molt_tree_node *node, uint32_t n, uint64_t key)
 {
     uint32_t base = 0;
-    while (n > 1) {
-        uint32_t half = n / 2;
-        uint64_t word = molt_table_word(&node->words[base + half - 1]);
-        base += half & -(uint32_t)(word < key);
-        n -= half;
+    while (n > 3) {
+        uint32_t q = n / 4;
+        base += q * (is_less(node, base + q - 1, key) + is_less(node, base + 2 * q - 1, key) +
+                     is_less(node, base + 3 * q - 1, key));
+        n -= 3 * q;
     }
-    return n == 0 ? 0 : base + (molt_table_word(&node->words[base]) < key);
+    uint32_t rank = base;
+    for (uint32_t i = 0; i < n; i++)
+        rank += is_less(node, base + i, key);
+    return rank;
 }
 
 uint32_t molt_tree_rank(const struct molt_table_tree *tree, struct molt_tree_node *node,
@@ -119,8 +133,41 @@ static void note_fence(const struct molt_table_tree *tree, struct molt_tree_node
     way->has_fence = true;
 }
 
+/* A leaf's keys come together: searching them one line after the other would wait
+ * for each. Nodes above are few, and mostly near. */
+static void prefetch_keys(const struct molt_table_tree *tree, const struct molt_tree_node *leaf)
+{
+    const char *at = (const char *)leaf;
+    size_t bytes = sizeof(*leaf) + (size_t)tree->fanout * tree->key_words * sizeof(uint64_t);
+    bytes = bytes < PREFETCH_MAX ? bytes : PREFETCH_MAX;
+    for (size_t done = 0; done < bytes; done += PREFETCH_LINE)
+        molt_cpu_prefetch(at + done);
+}
+
+/* The child on the way to a key of one word. */
+static inline struct molt_tree_node *child_to_word(const struct molt_table_tree *tree,
+                                                   struct molt_tree_node *node, uint64_t key)
+{
+    /* What is not larger is smaller than the next. */
+    uint32_t n = molt_tree_n(node);
+    return molt_tree_at(tree, node, key == UINT64_MAX ? n : rank_word(node, n, key + 1));
+}
+
+static inline struct molt_tree_node *next_on_way(const struct molt_table_tree *tree,
+                                                 struct molt_tree_node *node,
+                                                 const struct course *course, struct way *way)
+{
+    if (tree->key_words == 1 && course->key && !course->is_before && !course->wants_fence)
+        return child_to_word(tree, node, course->key[0]);
+    uint32_t i = choose(tree, node, course);
+    if (course->wants_fence)
+        note_fence(tree, node, i, course, way);
+    return molt_tree_at(tree, node, i);
+}
+
 /* False if something changed on the way. */
-static bool try_descend(struct molt_table_tree *tree, const struct course *course, struct way *way)
+static inline bool try_descend(struct molt_table_tree *tree, const struct course *course,
+                               struct way *way)
 {
     way->has_fence = false;
     uint64_t root_version = molt_seq_read(&tree->root_seq);
@@ -129,13 +176,12 @@ static bool try_descend(struct molt_table_tree *tree, const struct course *cours
     if (!molt_seq_is_same(&tree->root_seq, root_version))
         return false;
     while (molt_tree_level(node) > 0) {
-        uint32_t i = choose(tree, node, course);
-        struct molt_tree_node *child = molt_tree_at(tree, node, i);
-        if (course->wants_fence)
-            note_fence(tree, node, i, course, way);
+        struct molt_tree_node *child = next_on_way(tree, node, course, way);
         /* Before it is followed: in a leaf this is a row. */
         if (!molt_seq_is_same(&node->seq, version))
             return false;
+        if (molt_tree_level(node) == 1)
+            prefetch_keys(tree, child);
         uint64_t child_version = molt_seq_read(&child->seq);
         if (!molt_seq_is_same(&node->seq, version))
             return false;
@@ -155,12 +201,19 @@ static void descend(struct molt_table_tree *tree, const struct course *course, s
 
 /* The row of @key in the leaf, or NULL; *ret_i is where it is or should be. To
  * be followed only if the version is asked before. */
-static struct molt_table_row *find(struct molt_table_tree *tree, struct molt_tree_node *leaf,
-                                   const uint64_t *key, uint32_t *ret_i)
+static inline struct molt_table_row *find(struct molt_table_tree *tree, struct molt_tree_node *leaf,
+                                          const uint64_t *key, uint32_t *ret_i)
 {
+    uint32_t n = molt_tree_n(leaf);
+    if (tree->key_words == 1) {
+        uint32_t i = rank_word(leaf, n, key[0]);
+        *ret_i = i;
+        bool is_it = i < n && molt_table_word(&leaf->words[i]) == key[0];
+        return is_it ? molt_tree_at(tree, leaf, i) : NULL;
+    }
     uint32_t i = molt_tree_rank(tree, leaf, key, false);
     *ret_i = i;
-    bool is_there = i < molt_tree_n(leaf) && compare(tree, leaf, i, key) == 0;
+    bool is_there = i < n && compare(tree, leaf, i, key) == 0;
     return is_there ? molt_tree_at(tree, leaf, i) : NULL;
 }
 

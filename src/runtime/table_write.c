@@ -25,9 +25,19 @@ static bool is_value(const struct molt_table_layout *layout, struct molt_table_r
     return left == 0 || word == molt_table_word(words);
 }
 
+/* The usual case: a field of a word. */
+static void add_to_word(const struct molt_table_layout *layout, struct molt_table_row *row,
+                        struct molt_table_write *w)
+{
+    _Atomic(uint64_t) *word = value_of(layout, row) + w->field.offset / 8;
+    uint64_t now = molt_table_word(word) + (uint64_t)w->delta;
+    atomic_store_explicit(word, now, memory_order_relaxed);
+    w->sum = (int64_t)now;
+}
+
 /* Through a copy of at most two words, because the field may lie anywhere. */
-static void add_to_field(const struct molt_table_layout *layout, struct molt_table_row *row,
-                         struct molt_table_write *w)
+static void add_to_window(const struct molt_table_layout *layout, struct molt_table_row *row,
+                          struct molt_table_write *w)
 {
     uint64_t window[2] = {0};
     uint32_t first = w->field.offset / 8, at = w->field.offset % 8;
@@ -51,6 +61,15 @@ static void add_to_field(const struct molt_table_layout *layout, struct molt_tab
     }
     for (size_t i = 0; i < n; i++)
         atomic_store_explicit(&words[i], window[i], memory_order_relaxed);
+}
+
+static void add_to_field(const struct molt_table_layout *layout, struct molt_table_row *row,
+                         struct molt_table_write *w)
+{
+    if (w->field.size == 8 && w->field.offset % 8 == 0)
+        add_to_word(layout, row, w);
+    else
+        add_to_window(layout, row, w);
 }
 
 static void overwrite(const struct molt_table_layout *layout, struct molt_table_row *row,
