@@ -15,7 +15,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "base/buf.h"
 #include "code/meta.h"
 
 struct molt_image_options {
@@ -30,12 +29,6 @@ struct molt_image_options {
  * rule and what to do; MOLT_EFORMAT: not readable as an image. */
 int molt_image_read(const void *bytes, size_t len, const struct molt_image_options *options,
                     struct molt_meta **ret, struct molt_error *err);
-
-/* Human-readable differences of two layouts of one type, one per line, e.g.
- * "struct counter.n  long -> int" or "struct counter.max  added (long)":
- * @key as in the metas of both images. Returns the number of lines. */
-int molt_image_diff(const void *old_bytes, size_t old_len, const void *new_bytes, size_t new_len,
-                    const char *key, struct molt_buf *out, struct molt_error *err);
 
 /* Where @offset (from the image's base) lies: function, file, line. Strings
  * are malloc'd, NULL where unknown. */

@@ -238,6 +238,8 @@ static int finish_recipe(struct molt_matcher *m, const struct molt_meta_type *ol
     struct molt_match_subject *s = &m->subject;
     uint64_t change_at = 0;
     bool is_changed = molt_match_find_change(m, &change_at);
+    if (m->maker.is_failed)
+        return MOLT_ENOMEM;
     type->verdict = s->was_hinted ? MOLT_MATCH_HINTED : MOLT_MATCH_AUTOMATIC;
     if (s->n_refusals && !is_changed) {
         type->verdict = MOLT_MATCH_REFUSED;
@@ -400,6 +402,22 @@ int molt_match_images(const struct molt_match_side *from, const struct molt_matc
     else
         *ret = match;
     return rc;
+}
+
+static bool is_key(const char *found, const char *key)
+{
+    size_t n = strlen(found), n_key = strlen(key);
+    if (n <= n_key)
+        return strcmp(found, key) == 0;
+    return found[0] == '/' && strcmp(found + n - n_key, key) == 0 && found[n - n_key - 1] == '/';
+}
+
+const struct molt_match_type *molt_match_find(const struct molt_match *match, const char *from_key)
+{
+    for (size_t i = 0; i < match->n_types; i++)
+        if (is_key(match->types[i].from_key, from_key))
+            return &match->types[i];
+    return NULL;
 }
 
 void molt_match_fini(struct molt_match *match)

@@ -79,6 +79,9 @@ struct molt_match_options {
 int molt_match_images(const struct molt_match_side *from, const struct molt_match_side *to,
                       const struct molt_match_options *options, struct molt_match *ret,
                       struct molt_error *err);
+/* The type with this old key; NULL if it didn't change. A header's key may be absolute in
+ * the match, if that wasn't told the project. */
+const struct molt_match_type *molt_match_find(const struct molt_match *match, const char *from_key);
 void molt_match_fini(struct molt_match *match);
 
 #endif

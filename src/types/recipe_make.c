@@ -19,8 +19,11 @@ void molt_step_list_fini(struct molt_step_list *list)
 static struct molt_made_step *add(struct molt_maker *maker, struct molt_step_list *list,
                                   struct molt_make_at at, struct molt_step step)
 {
-    if (molt_array_grow(list->items, list->n, list->cap) < 0 || at.old_at > UINT32_MAX ||
-        at.new_at > UINT32_MAX) {
+    if (at.old_at > UINT32_MAX || at.new_at > UINT32_MAX) {
+        maker->is_too_big = true;
+        return NULL;
+    }
+    if (molt_array_grow(list->items, list->n, list->cap) < 0) {
         maker->is_failed = true;
         return NULL;
     }
@@ -58,7 +61,7 @@ void molt_make_copy(struct molt_maker *maker, struct molt_step_list *list, struc
     if (bytes == 0)
         return;
     if (bytes > UINT32_MAX) {
-        maker->is_failed = true;
+        maker->is_too_big = true;
         return;
     }
     if (last && continues(list, last, at)) {
@@ -162,7 +165,7 @@ static bool collapse(struct molt_maker *maker, struct molt_step_list *list, stru
         return false;
     if (__builtin_mul_overflow((uint64_t)one.step.count, each->count, &count) ||
         count > UINT32_MAX) {
-        maker->is_failed = true;
+        maker->is_too_big = true;
         return true;
     }
     if (one.step.kind == MOLT_STEP_COPY) {
@@ -280,7 +283,7 @@ static int make_tables(struct molt_maker *maker, const struct molt_step_list *li
     uint64_t bytes = 0, maps = 0;
     if (maker->is_failed)
         return MOLT_ENOMEM;
-    if (maker->n_steps > MOLT_RECIPE_STEPS_MAX)
+    if (maker->is_too_big || maker->n_steps > MOLT_RECIPE_STEPS_MAX)
         return MOLT_ELIMIT;
     r->n_steps = 0;
     count_all(list, r, &bytes, &maps);

@@ -33,7 +33,8 @@ struct molt_made_step {
 };
 
 struct molt_maker {
-    bool is_failed;
+    bool is_failed;  /* out of memory */
+    bool is_too_big; /* for the numbers of steps */
     size_t n_steps; /* made so far: a bound for what can become of them */
 };
 

@@ -15,7 +15,7 @@
 #include "control/agent/file.h"
 #include "control/agent/link.h"
 #include "control/agent/plan.h"
-#include "types/image_info.h"
+#include "types/match.h"
 
 #define ANSWER_MS 30000
 #define APPLY_SLACK_MS 60000 /* over the deadline: on_load and code_change take their time */
@@ -133,34 +133,50 @@ static int make_plan(struct apply *a)
     return molt_plan_make(&input, &a->plan) < 0 ? no_memory(a) : 0;
 }
 
-/* "    struct counter.n  long -> int" lines; nothing if the images are gone. */
+/* Read what runs as the meta @old, from the store. */
+static bool read_old_image(const struct apply *a, const struct molt_meta *old, struct molt_buf *ret)
+{
+    char hex[MOLT_SHA256_HEX];
+    struct molt_buf path = MOLT_BUF_INIT;
+    molt_sha256_hex(old->digest, hex);
+    molt_buf_printf(&path, "%s/%s-%s.so", a->context->store, old->module, hex);
+    bool is_read = !path.is_failed && molt_agent_file_read(path.data, ret, NULL) == 0;
+    molt_buf_fini(&path);
+    return is_read;
+}
+
+static void print_lines(const struct molt_match *match, const char *key, struct molt_buf *out)
+{
+    const struct molt_match_type *type = molt_match_find(match, key);
+    for (const char *at = type ? type->lines : ""; *at;) {
+        size_t n = strcspn(at, "\n");
+        molt_buf_printf(out, "\n    %.*s", (int)n, at);
+        at += n + (at[n] == '\n');
+    }
+}
+
+/* "    n  long -> int" lines; nothing if the images are gone. */
 static void print_diff(struct apply *a, const struct molt_plan_refusal *refusal,
                        struct molt_buf *out)
 {
     const struct molt_set_module *now = molt_set_find(a->set, refusal->module);
     const struct molt_meta *old = NULL;
+    struct molt_buf before = MOLT_BUF_INIT, after = MOLT_BUF_INIT;
+    struct molt_match match;
     for (size_t i = 0; i < a->n_running; i++)
         if (strcmp(a->running[i].meta->module, refusal->module) == 0)
             old = a->running[i].meta;
     if (!old || !now || !a->context->store)
         return;
-    char hex[MOLT_SHA256_HEX];
-    molt_sha256_hex(old->digest, hex);
-    struct molt_buf path = MOLT_BUF_INIT, lines = MOLT_BUF_INIT, before = MOLT_BUF_INIT,
-                    after = MOLT_BUF_INIT;
-    molt_buf_printf(&path, "%s/%s-%s.so", a->context->store, old->module, hex);
-    if (!path.is_failed && molt_agent_file_read(path.data, &before, NULL) == 0 &&
-        molt_agent_file_read(now->image_path, &after, NULL) == 0 &&
-        molt_image_diff(before.data, before.len, after.data, after.len, refusal->type_key, &lines,
-                        NULL) > 0) {
-        molt_buf_printf(&lines, "%s", "");
-        char *save = NULL;
-        for (char *line = strtok_r(lines.data, "\n", &save); line;
-             line = strtok_r(NULL, "\n", &save))
-            molt_buf_printf(out, "\n    %s", line);
+    if (read_old_image(a, old, &before) &&
+        molt_agent_file_read(now->image_path, &after, NULL) == 0) {
+        struct molt_match_side sides[2] = {{before.data, before.len}, {after.data, after.len}};
+        struct molt_match_options options = {.allow_sanitizer = true};
+        if (molt_match_images(&sides[0], &sides[1], &options, &match, NULL) == 0) {
+            print_lines(&match, refusal->type_key, out);
+            molt_match_fini(&match);
+        }
     }
-    molt_buf_fini(&path);
-    molt_buf_fini(&lines);
     molt_buf_fini(&before);
     molt_buf_fini(&after);
 }

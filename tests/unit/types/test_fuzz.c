@@ -7,6 +7,7 @@
  */
 #include <elf.h>
 
+#include "types/match.h"
 #include "unit/types/fixture.h"
 
 static const char module_c[] =
@@ -157,7 +158,7 @@ static void noise_is_refused(void **state)
     }
 }
 
-static void probes_and_diffs_survive_flips(void **state)
+static void probes_and_matches_survive_flips(void **state)
 {
     (void)state;
     struct fixture f;
@@ -166,19 +167,25 @@ static void probes_and_diffs_survive_flips(void **state)
     uint8_t *probe = compile_read(&f.c, "probe.o", &len);
     uint64_t seed = number_from("MOLT_SEED", 1) + 5;
     const char *name = "m_f";
+    uint8_t *copy = malloc(f.len);
+    assert_non_null(copy);
+    memcpy(copy, f.image, f.len);
+    struct molt_match_side sound = {copy, f.len};
     for (int i = 0; i < 1000; i++) {
         uint64_t sig, at = next_random(&seed) % len, there = next_random(&seed) % f.len;
         uint8_t was = probe[at], had = f.image[there];
-        struct molt_buf out = MOLT_BUF_INIT;
+        struct molt_match match = {0};
         probe[at] = (uint8_t)next_random(&seed);
         molt_image_probe(probe, len, f.c.dir, 1, &name, &sig, NULL);
         probe[at] = was;
         f.image[there] = (uint8_t)next_random(&seed);
-        molt_image_diff(f.image, f.len, f.image, f.len, "m/m.c:struct state", &out, NULL);
+        struct molt_match_side now = {f.image, f.len};
+        molt_match_images(i & 1 ? &sound : &now, i & 1 ? &now : &sound, NULL, &match, NULL);
         f.image[there] = had;
-        molt_buf_fini(&out);
+        molt_match_fini(&match);
     }
     free(probe);
+    free(copy);
     fixture_fini(&f);
 }
 
@@ -189,7 +196,7 @@ int main(void)
         cmocka_unit_test(flipped_bytes_never_crash),
         cmocka_unit_test(flipped_tables_never_crash),
         cmocka_unit_test(noise_is_refused),
-        cmocka_unit_test(probes_and_diffs_survive_flips),
+        cmocka_unit_test(probes_and_matches_survive_flips),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The molt authors */
-/* Differences in words, places in code, words with addresses. */
+/* Words with addresses, globals, places in code. */
 #include "unit/types/fixture.h"
 
 static const char maker[] =
@@ -12,111 +12,6 @@ static void build(struct fixture *f, const char *cc, const char *declarations)
     fixture_init(f, cc, "-O0");
     snprintf(text, sizeof text, "#include <molt/molt.h>\n%s%s", declarations, maker);
     fixture_good(f, "m", text);
-}
-
-/* The differences of struct s between two texts are exactly @expected. */
-static void differs(const char *old, const char *new, const char *expected)
-{
-    struct fixture a, b;
-    struct molt_buf out = MOLT_BUF_INIT;
-    struct molt_error err = {0};
-    build(&a, "gcc", old);
-    build(&b, "clang", new);
-    int n = molt_image_diff(a.image, a.len, b.image, b.len, "m/m.c:struct s", &out, &err);
-    if (n < 0)
-        fail_msg("%s", err.text);
-    assert_string_equal(out.data ? out.data : "", expected);
-    int lines = 0;
-    for (const char *at = expected; *at; at++)
-        lines += *at == '\n';
-    assert_int_equal(n, lines);
-    molt_buf_fini(&out);
-    fixture_fini(&a);
-    fixture_fini(&b);
-}
-
-static void equal_layouts_have_no_differences(void **state)
-{
-    (void)state;
-    differs("struct s { long n; };", "typedef long l; struct s { l n; };", "");
-}
-
-static void changed_members_are_named(void **state)
-{
-    (void)state;
-    differs("struct s { long n; };", "struct s { int n; };", "struct s.n  long -> int\n");
-    differs("struct s { long n; };", "struct s { long n, max; };", "struct s.max  added (long)\n");
-    differs("struct s { long n; char *name; };", "struct s { long n; };",
-            "struct s.name  removed (char *)\n");
-    differs("struct s { int a, b; };", "struct s { int b, a; };",
-            "struct s.a  moved from byte 0 to 4\nstruct s.b  moved from byte 4 to 0\n");
-    differs("struct s { char n[16]; };", "struct s { char n[32]; };",
-            "struct s.n  char [16] -> char [32]\n");
-    differs("struct s { int a : 3; };", "struct s { int a : 5; };",
-            "struct s.a  3 bits -> 5 bits\n");
-    differs("typedef int ident; struct s { ident id; };",
-            "typedef long ident; struct s { ident id; };", "struct s.id  int -> long\n");
-    differs("struct s { int (*f)(int); };", "struct s { int (*f)(long); };",
-            "struct s.f  int (*)(int) -> int (*)(long)\n");
-    differs("struct s { int n; };", "struct s { int n; } __attribute__((aligned(16)));",
-            "struct s  4 bytes -> 16 bytes\n");
-}
-
-static void nested_members_have_paths(void **state)
-{
-    (void)state;
-    differs("struct p { int x, y; }; struct s { struct p pos; struct { long a; } in[2]; };",
-            "struct p { long x, y; }; struct s { struct p pos; struct { int a; } in[2]; };",
-            "struct s.pos.x  int -> long\nstruct s.pos.y  int -> long\n"
-            "struct s.in.a  long -> int\n");
-    differs("enum e { A, B }; struct s { enum e e; };",
-            "enum e { A, C, B }; struct s { enum e e; };",
-            "struct s.e.B  1 -> 2\nstruct s.e.C  added (1)\n");
-}
-
-static void pointed_to_structs_are_compared_once(void **state)
-{
-    (void)state;
-    differs("struct t { struct t *next; int v; }; struct s { struct t *a, *b; struct s *me; };",
-            "struct t { struct t *next; long v; }; struct s { struct t *a, *b; struct s *me; };",
-            "struct t.v  int -> long\n");
-    differs("struct t { int v; }; struct s { struct t *a; };",
-            "struct u { int v; }; struct s { struct u *a; };",
-            "struct s.a  struct t * -> struct u *\n");
-}
-
-static void types_that_are_not_in_both_are_an_error(void **state)
-{
-    (void)state;
-    struct fixture f;
-    struct molt_buf out = MOLT_BUF_INIT;
-    struct molt_error err = {0};
-    build(&f, "gcc", "struct s { int n; };");
-    assert_int_equal(molt_image_diff(f.image, f.len, f.image, f.len, "m/m.c:struct t", &out, &err),
-                     MOLT_ENOENT);
-    assert_int_equal(molt_image_diff(f.image, 100, f.image, f.len, "m/m.c:struct s", &out, &err),
-                     MOLT_EFORMAT);
-    molt_buf_fini(&out);
-    fixture_fini(&f);
-}
-
-/* In the meta keys are relative to a project that diff isn't told. */
-static void header_types_are_found_by_their_short_key(void **state)
-{
-    (void)state;
-    struct fixture f;
-    struct molt_buf out = MOLT_BUF_INIT;
-    fixture_init(&f, "gcc", "-O0");
-    compile_write(&f.c, "src/s.h", "struct s { int n; };\n");
-    fixture_good(&f, "m",
-                 "#include <molt/molt.h>\n#include \"s.h\"\nvoid *make(void);\n"
-                 "void *make(void) { return molt_new(struct s); }\n");
-    fixture_type(&f, "src/s.h:struct s");
-    assert_int_equal(molt_image_diff(f.image, f.len, f.image, f.len, "src/s.h:struct s", &out,
-                                     NULL),
-                     0);
-    molt_buf_fini(&out);
-    fixture_fini(&f);
 }
 
 static void check_word(const struct molt_meta_type *t, size_t i, uint32_t offset, uint32_t count,
@@ -270,12 +165,6 @@ static void addresses_lead_to_function_and_line(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(equal_layouts_have_no_differences),
-        cmocka_unit_test(changed_members_are_named),
-        cmocka_unit_test(nested_members_have_paths),
-        cmocka_unit_test(pointed_to_structs_are_compared_once),
-        cmocka_unit_test(types_that_are_not_in_both_are_an_error),
-        cmocka_unit_test(header_types_are_found_by_their_short_key),
         cmocka_unit_test(words_that_may_hold_addresses_are_listed),
         cmocka_unit_test(flexible_members_are_described_beside_the_type),
         cmocka_unit_test(globals_are_listed_unless_constant_or_fresh),
