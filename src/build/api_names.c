@@ -9,14 +9,15 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/near.h"
 #include "build/files.h"
-#include "build/near.h"
 
 #define DISTANCE_MAX 3
 
 /* Those whose functions the host provides; tools/check-layers compares them
  * with the export map. molt_world is called by thunks only. */
-static const char *const headers[] = {"abi.h", "error.h", "host.h", "molt.h", "net.h", "statem.h", "table.h"};
+static const char *const headers[] = {"abi.h", "error.h",  "host.h", "molt.h",
+                                      "net.h", "statem.h", "table.h"};
 
 static bool is_word(char c)
 {

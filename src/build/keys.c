@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "build/near.h"
+#include "base/near.h"
 
 #define NUMBER "a number"
 #define GROUP "workers."

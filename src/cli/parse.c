@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "build/near.h"
+#include "base/near.h"
 #include "cli/command.h"
 
 /* Index of the option whose name is the first @len bytes of @name, or -1. */

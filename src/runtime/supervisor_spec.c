@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/near.h"
 #include "runtime/rt.h"
 
 #define INTENSITY_DEFAULT 3
 #define PERIOD_DEFAULT_MS 5000
+#define NEAR_MAX 3 /* edits; a name farther off is not what was meant */
 
 struct molt_supervisor_child *molt_supervisor_child_new(const char *id, const char *server)
 {
@@ -137,6 +139,54 @@ int molt_supervisor_spec_new(struct molt_code *code, const struct molt_world *wo
 
 /* ---- before an upgrade -------------------------------------------------------- */
 
+/* The name of a server or supervisor of @world that looks most like @name, or NULL. */
+static const char *nearest_server(struct molt_code *code, const struct molt_world *world,
+                                  const char *name)
+{
+    const struct molt_supervisor *table;
+    const char *other, *nearest = NULL;
+    unsigned least = NEAR_MAX + 1, distance;
+    for (int id = 0; (other = molt_code_server_name(code, id)); id++) {
+        if (!molt_world_server(world, id) || (distance = molt_near_distance(name, other)) >= least)
+            continue;
+        least = distance;
+        nearest = other;
+    }
+    for (size_t i = 0; (table = molt_world_supervisor_at(world, i)); i++) {
+        if ((distance = molt_near_distance(name, table->name)) >= least)
+            continue;
+        least = distance;
+        nearest = table->name;
+    }
+    return nearest;
+}
+
+static int check_server(struct molt_code *code, const struct molt_world *world,
+                        const struct molt_supervisor *table, const struct molt_child *child,
+                        struct molt_error *err)
+{
+    if (molt_world_server(world, molt_code_server_id(code, child->server)) ||
+        molt_world_supervisor(world, child->server))
+        return 0;
+    const char *nearest = nearest_server(code, world, child->server);
+    return molt_error_set(
+        err, MOLT_EINVAL,
+        "supervisor '%s': child '%s' is of server '%s', which no module has%s%s%s", table->name,
+        child->id ? child->id : "", child->server, nearest ? "; did you mean '" : "",
+        nearest ? nearest : "", nearest ? "'?" : "");
+}
+
+/* Each child is of a server, or a supervisor, that there is. */
+static int check_servers(struct molt_code *code, const struct molt_world *world,
+                         const struct molt_supervisor *table, struct molt_error *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < MOLT_CHILDREN_MAX; i++)
+        if (table->child[i].server)
+            rc = check_server(code, world, table, &table->child[i], err);
+    return rc;
+}
+
 static int check_supervisor(struct molt_code *code, const struct molt_world *now,
                             const struct molt_world *next, const struct molt_supervisor *table,
                             struct molt_error *err)
@@ -145,6 +195,11 @@ static int check_supervisor(struct molt_code *code, const struct molt_world *now
     int rc = molt_supervisor_spec_new(code, next, table, &spec, err);
     if (rc < 0)
         return rc;
+    rc = check_servers(code, next, table, err);
+    if (rc < 0) {
+        molt_supervisor_spec_free(spec);
+        return rc;
+    }
     const struct molt_supervisor *before = now ? molt_world_supervisor(now, table->name) : NULL;
     struct molt_error why = {0};
     int rc_before = before ? molt_supervisor_spec_new(code, now, before, &old, NULL) : 0;

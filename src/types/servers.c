@@ -239,6 +239,9 @@ static bool is_fixed_callee_fine(const struct behaviour *b, const struct shape *
     case offsetof(struct molt_server, on_down):
         return points_to_struct(g, parameter(g, function, 1), "molt_down") &&
                is_const_pointer(g, parameter(g, function, 1));
+    case offsetof(struct molt_server, on_data):
+        return points_to_struct(g, parameter(g, function, 1), "molt_net_data") &&
+               is_const_pointer(g, parameter(g, function, 1));
     default:
         return true;
     }

@@ -605,6 +605,16 @@ static void unsound_specifications_are_refused_with_the_reason(void **state)
     next.supervisors[0].child[1].server = NULL;
     refused("child 'b' has no server");
     begin_change();
+    next.supervisors[0].child[1].server = "onne";
+    refused("supervisor 'app': child 'b' is of server 'onne', which no module has; did you mean "
+            "'one'?");
+    begin_change();
+    next.supervisors[0].child[1].server = "innr";
+    refused("did you mean 'inner'?");
+    begin_change();
+    next.supervisors[0].child[1].server = "accounting";
+    refused("child 'b' is of server 'accounting', which no module has");
+    begin_change();
     next.supervisors[0].strategy = 9;
     refused("unknown strategy");
     begin_change();

@@ -71,8 +71,12 @@ static void proper_functions_are_accepted(void **state)
             "static int gone(struct state *s, const struct molt_exit *e)\n"
             "{ s->n = e->reason; return 0; }\n"
             "static int down(struct state *s, const struct molt_down *d)\n"
-            "{ s->n = d->reason; return 0; }",
-            ".run = MOLT_FN(run), .on_continue = MOLT_FN(run), .on_config = MOLT_FN(run),\n"
+            "{ s->n = d->reason; return 0; }\n"
+            "#include <molt/net.h>\n"
+            "static int data(struct state *s, const struct molt_net_data *d)\n"
+            "{ s->n = d->rc; return 0; }",
+            ".on_data = MOLT_FN(data), .run = MOLT_FN(run), .on_continue = MOLT_FN(run), "
+            ".on_config = MOLT_FN(run),\n"
             ".on_exit = MOLT_FN(gone), .on_down = MOLT_FN(down),\n"
             ".limits = { .mailbox = 60000, .on_full = MOLT_FULL_EXIT, .is_fatal = 1 }");
 }
@@ -125,6 +129,13 @@ static void fixed_functions_of_other_types_are_refused(void **state)
     refuses("static int down(struct state *s, struct molt_down *d)\n"
             "{ s->n = d->reason; return 0; }",
             ".on_down = MOLT_FN(down)", ".on_down: int (S *, const struct molt_down *)");
+    refuses("static int data(struct state *s, const struct molt_down *d)\n"
+            "{ s->n = d->reason; return 0; }",
+            ".on_data = MOLT_FN(data)", ".on_data: int (S *, const struct molt_net_data *)");
+    refuses("#include <molt/net.h>\n"
+            "static int data(struct state *s, struct molt_net_data *d)\n"
+            "{ s->n = d->rc; return 0; }",
+            ".on_data = MOLT_FN(data)", ".on_data: int (S *, const struct molt_net_data *)");
     refuses("", ".limits = { .mailbox = 60001 }", ".limits.mailbox = 60001");
     refuses("", ".limits = { .on_full = 3 }", ".limits.on_full = 3|MOLT_FULL_BLOCK");
     refuses("", ".limits = { .is_fatal = 2 }", "unknown limits|is_fatal");

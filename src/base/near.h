@@ -5,8 +5,8 @@
  *
  * Threads: pure.
  */
-#ifndef MOLT_BUILD_NEAR_H
-#define MOLT_BUILD_NEAR_H
+#ifndef MOLT_BASE_NEAR_H
+#define MOLT_BASE_NEAR_H
 
 /* Insertions, deletions, replacements and swaps of neighbours that make @b of
  * @a; 64 for names of more than 63 bytes. */

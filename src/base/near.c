@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The molt authors */
-#include "build/near.h"
+#include "base/near.h"
 
 #include <string.h>
 
