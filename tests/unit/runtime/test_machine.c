@@ -500,6 +500,46 @@ static void what_a_failing_handler_asked_for_is_dropped(void **state)
     expect(">RR ");
 }
 
+static int stop_and_postpone(struct fake_state *s, void *m, struct molt_from *from)
+{
+    (void)from;
+    (void)later(s, m);
+    return MOLT_STOP;
+}
+
+static void caller_of_a_machine_that_stops_hears_of_the_end(void **state)
+{
+    (void)state;
+    module.servers[0].desc.on[2].fn = MOLT_FN(stop_and_postpone);
+    called = start("light");
+    molt_pid caller = actor_new();
+    send_item(called, 1, true);
+    actor_do(caller, do_call, (void *)5);
+    assert_int_equal(call_result, MOLT_EDEAD);
+    fake_await(ACTOR_ENDS, 1);
+    assert_int_equal(actor_heard(HEARD_END, called).reason, 0);
+}
+
+static int failing_init(struct fake_state *s, const void *arg)
+{
+    (void)s;
+    (void)arg;
+    insert_item((void *)1);
+    assert_int_equal(molt_state_timeout(0), 0);
+    assert_int_equal(molt_named_timeout(1, 1), 0);
+    return MOLT_EIO;
+}
+
+static void machine_whose_init_fails_leaves_nothing(void **state)
+{
+    (void)state;
+    module.servers[0].desc.init = MOLT_FN(failing_init);
+    molt_pid pid = 0;
+    assert_int_equal(molt_spawn("light", NULL, NULL, &pid), 0);
+    fake_await_processes(0);
+    expect("");
+}
+
 /* ---- other callbacks ------------------------------------------------------------------ */
 
 static int go_when_down(struct fake_state *s, const struct molt_down *d)
@@ -911,6 +951,8 @@ int main(void)
         TEST(on_other_postpones_what_it_does_not_know),
         TEST(message_that_is_gone_is_not_postponed),
         TEST(what_a_failing_handler_asked_for_is_dropped),
+        TEST(caller_of_a_machine_that_stops_hears_of_the_end),
+        TEST(machine_whose_init_fails_leaves_nothing),
         TEST(other_callbacks_change_the_state_too),
         TEST(state_is_entered_before_on_continue_and_that_before_the_queue),
         TEST(nothing_of_it_works_elsewhere),
