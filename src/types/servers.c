@@ -592,7 +592,7 @@ static int check_handlers(struct behaviour *b, struct molt_error *err)
     meta->handler_types = calloc(MOLT_HANDLERS_MAX, sizeof *meta->handler_types);
     if (!meta->handler_types)
         return no_memory(err);
-    uint32_t masks[MOLT_HANDLERS_MAX];
+    uint32_t masks[MOLT_HANDLERS_MAX] = {0};
     size_t n_states;
     int rc = check_states(b, &n_states, err);
     if (rc < 0)
