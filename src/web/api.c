@@ -124,20 +124,24 @@ static int serve_tree(const struct molt_api *api, json_t *body, json_t **ret,
 
 /* ---- status -------------------------------------------------------------------- */
 
+bool molt_api_stats(const struct molt_api *api, struct molt_stats_record *ret)
+{
+    struct molt_buf answer = MOLT_BUF_INIT;
+    bool is_there = ask(api, MOLT_FRAME_STATS, NULL, &answer, NULL) == 0 &&
+                    molt_record_get_stats(answer.data, answer.len, ret) == 0;
+    molt_buf_fini(&answer);
+    return is_there;
+}
+
 /* null when no host runs: then the rest of the status says why. */
 static json_t *get_stats(const struct molt_api *api)
 {
-    struct molt_buf answer = MOLT_BUF_INIT;
     struct molt_stats_record stats;
-    json_t *doc = NULL;
-    if (ask(api, MOLT_FRAME_STATS, NULL, &answer, NULL) == 0 &&
-        molt_record_get_stats(answer.data, answer.len, &stats) == 0)
-        doc = molt_json_stats(&stats);
-    molt_buf_fini(&answer);
+    json_t *doc = molt_api_stats(api, &stats) ? molt_json_stats(&stats) : NULL;
     return doc ? doc : json_null();
 }
 
-static const char *state_name(const struct molt_api *api)
+const char *molt_api_state(const struct molt_api *api)
 {
     switch (molt_agent_state(api->agent)) {
     case MOLT_AGENT_LIVE:
@@ -168,7 +172,7 @@ static int serve_status(const struct molt_api *api, json_t *body, json_t **ret,
     api->actions.view(api->actions.user, &view);
     json_t *doc =
         json_pack("{s:o, s:s, s:s, s:o, s:o, s:i, s:i, s:i, s:i, s:o, s:o, s:o}", "app",
-                  molt_json_text(view.app), "mode", view.mode, "state", state_name(api), "url",
+                  molt_json_text(view.app), "mode", view.mode, "state", molt_api_state(api), "url",
                   molt_json_text(view.url), "root", molt_json_text(molt_agent_root(api->agent)),
                   "agent_pid", (int)getpid(), "host_pid", (int)molt_agent_host_pid(api->agent),
                   "host_restarts", (int)molt_agent_restarts(api->agent), "upgrades",

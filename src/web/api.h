@@ -25,6 +25,7 @@
 #include <molt/error.h>
 
 struct molt_agent;
+struct molt_stats_record;
 
 /* What the program around the agent knows; strings are borrowed, "" if there is
  * nothing to say. */
@@ -61,6 +62,11 @@ struct molt_api {
  * *ret is a new reference, NULL when out of memory. */
 unsigned molt_api_serve(const struct molt_api *api, const char *method, const char *path,
                         const char *body, size_t body_len, json_t **ret);
+
+/* "starting", "live", "down" (to be started again), "done" (it ended in order). */
+const char *molt_api_state(const struct molt_api *api);
+/* false: no host runs, or it doesn't answer. */
+bool molt_api_stats(const struct molt_api *api, struct molt_stats_record *ret);
 
 /* The answer to this request should wait until there is one more message in the
  * journal. */

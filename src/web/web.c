@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "base/list.h"
+#include "control/record.h"
 #include "web/json.h"
 #include "web/page.h"
 
@@ -214,8 +215,12 @@ static enum MHD_Result on_page(void *user, struct MHD_Connection *c, const char 
         return answer(c, 404, "text/plain", strdup("there is only GET /\n"));
     struct molt_web_view view = {"", "", "", "", "", "", 0};
     web->api.actions.view(web->api.actions.user, &view);
+    struct molt_stats_record stats;
+    struct molt_page page = {.view = &view, .state = molt_api_state(&web->api)};
+    if (molt_api_stats(&web->api, &stats))
+        page.stats = &stats;
     struct molt_buf out = MOLT_BUF_INIT;
-    molt_page_print(&view, &out);
+    molt_page_print(&page, &out);
     char *text = molt_buf_take(&out);
     molt_buf_fini(&out);
     return answer(c, 200, "text/html; charset=utf-8", text);

@@ -101,20 +101,62 @@ static void the_page_escapes_what_the_compiler_said(void **state)
     (void)state;
     struct molt_web_view view = {
         "shop", "dev", "", "compile error", "<script>alert('x' & \"y\")</script>", "", 0};
+    struct molt_page page = {.view = &view, .state = "live"};
     struct molt_buf out = MOLT_BUF_INIT;
-    molt_page_print(&view, &out);
+    molt_page_print(&page, &out);
     molt_buf_add(&out, "", 1);
     assert_null(strstr(out.data, "<script>"));
+    assert_non_null(strstr(out.data, "What ran before goes on."));
     assert_non_null(strstr(out.data, "&lt;script&gt;alert(&#39;x&#39; &amp; &quot;y&quot;)"));
     assert_non_null(strstr(out.data, "http-equiv=\"refresh\""));
     molt_buf_fini(&out);
     view.problem = "";
     view.last = "hello@1 -> 2";
-    molt_page_print(&view, &out);
+    molt_page_print(&page, &out);
     molt_buf_add(&out, "", 1);
     assert_non_null(strstr(out.data, "shop is live"));
     assert_non_null(strstr(out.data, "hello@1 -&gt; 2"));
     molt_buf_fini(&out);
+}
+
+static void assert_page(const struct molt_page *page, const char *const *texts)
+{
+    struct molt_buf out = MOLT_BUF_INIT;
+    molt_page_print(page, &out);
+    molt_buf_add(&out, "", 1);
+    for (; *texts; texts++)
+        if (!strstr(out.data, *texts))
+            fail_msg("`%s` is not in: %s", *texts, out.data);
+    molt_buf_fini(&out);
+}
+
+static void the_page_does_not_say_that_what_is_down_goes_on(void **state)
+{
+    (void)state;
+    static const char *const down[] = {"shop: crash", "Nothing runs at the moment.", NULL};
+    static const char *const done[] = {"class=\"bad\">shop is done", NULL};
+    struct molt_web_view view = {"shop", "dev", "", "crash", "the host was killed", "", 0};
+    assert_page(&(struct molt_page){.view = &view, .state = "down"}, down);
+    view.problem = "";
+    assert_page(&(struct molt_page){.view = &view, .state = "done"}, done);
+}
+
+static void the_page_shows_what_the_host_counts(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "<th>Connections</th><td>7</td>",
+        "<th>Workers</th><td>3, and 1 of 8 spare ones at work</td>",
+        "<th>Stacks</th><td>5 of 256 KiB, the deepest used 20 KiB</td>", NULL};
+    struct molt_web_view view = {"shop", "dev", "", "", "", "", 0};
+    struct molt_stats_record stats = {.workers = 3,
+                                      .stacks = 5,
+                                      .connections = 7,
+                                      .spares = 1,
+                                      .spares_max = 8,
+                                      .stack_bytes = 262144,
+                                      .stack_deepest = 20480};
+    assert_page(&(struct molt_page){.view = &view, .state = "live", .stats = &stats}, texts);
 }
 
 static void a_tree_nests_children_below_their_supervisor(void **state)
@@ -154,6 +196,8 @@ int main(void)
         cmocka_unit_test(errors_carry_code_and_text),
         cmocka_unit_test(text_that_is_not_utf8_is_still_text),
         cmocka_unit_test(the_page_escapes_what_the_compiler_said),
+        cmocka_unit_test(the_page_does_not_say_that_what_is_down_goes_on),
+        cmocka_unit_test(the_page_shows_what_the_host_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
