@@ -38,7 +38,7 @@ if(NOT MOLT_SANITIZER)
     set_tests_properties(demo PROPERTIES TIMEOUT 240 ENVIRONMENT "MOLT=${MOLT_COMMAND}")
 endif()
 
-foreach(name save idle retained)
+foreach(name save idle retained stuck)
     add_executable(molt-bench-${name} ${name}.c)
     target_link_libraries(molt-bench-${name} PRIVATE molt_bench_tool)
     add_dependencies(molt-bench-${name} molt-cli molt-host)
