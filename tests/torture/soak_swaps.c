@@ -8,7 +8,6 @@
  *
  * usage: soak_swaps [SWAPS]
  */
-#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
@@ -24,6 +23,7 @@
 #include "base/buf.h"
 #include "conformance/cell.h"
 #include "rig/rig.h"
+#include "usage.h"
 
 #define WARM_UP 100
 #define GROWTH_MAX_KIB 1536
@@ -75,41 +75,6 @@ struct soak {
     struct cell entered, go, answer;
     unsigned kept; /* VERSION that "keeper" holds, 0: none */
 };
-
-struct usage {
-    long resident_kib;
-    long mappings, descriptors;
-};
-
-static long count_lines(const char *path)
-{
-    long n = 0;
-    int c;
-    FILE *file = fopen(path, "re");
-    assert_non_null(file);
-    while ((c = getc(file)) != EOF)
-        n += c == '\n';
-    fclose(file);
-    return n;
-}
-
-static struct usage usage_now(void)
-{
-    struct usage usage = {0};
-    long pages;
-    FILE *file = fopen("/proc/self/statm", "re");
-    assert_non_null(file);
-    assert_int_equal(fscanf(file, "%ld %ld", &pages, &usage.resident_kib), 2);
-    fclose(file);
-    usage.resident_kib *= sysconf(_SC_PAGESIZE) / 1024;
-    usage.mappings = count_lines("/proc/self/maps");
-    DIR *dir = opendir("/proc/self/fd");
-    assert_non_null(dir);
-    while (readdir(dir))
-        usage.descriptors++;
-    closedir(dir);
-    return usage;
-}
 
 static void build(struct soak *s, int i)
 {

@@ -7,9 +7,9 @@
  * the others is lost, doubled or out of order; who is preempted computes the same;
  * nothing grows.
  *
- * MOLT_TORTURE_SECONDS (4) or MOLT_TORTURE_MINUTES: how long.
+ * MOLT_TORTURE_SECONDS (4) or MOLT_TORTURE_MINUTES: how long; MOLT_TORTURE_CRASHES:
+ * and until there were so many.
  */
-#include <dirent.h>
 #include <poll.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -25,6 +25,7 @@
 #include "port/preempt.h"
 #include "port/sanitize.h"
 #include "rig/rig.h"
+#include "usage.h"
 
 enum { ATTACKERS = 4, VICTIMS = 4, STREAMS = 4, SPINNERS = 2 };
 
@@ -141,46 +142,18 @@ static const char header[] = "#pragma once\n#include <molt/molt.h>\n"
                              "int source_want(const char *name, long index);\n"
                              "int spinner_spin(const char *name, long index);\n";
 
-struct usage {
-    long resident_kib, mappings, descriptors;
-};
-
-static long count_lines(const char *path)
-{
-    long n = 0;
-    int c;
-    FILE *file = fopen(path, "re");
-    assert_non_null(file);
-    while ((c = getc(file)) != EOF)
-        n += c == '\n';
-    fclose(file);
-    return n;
-}
-
-static struct usage usage_now(void)
-{
-    struct usage usage = {0};
-    long pages;
-    FILE *file = fopen("/proc/self/statm", "re");
-    assert_non_null(file);
-    assert_int_equal(fscanf(file, "%ld %ld", &pages, &usage.resident_kib), 2);
-    fclose(file);
-    usage.resident_kib *= sysconf(_SC_PAGESIZE) / 1024;
-    usage.mappings = count_lines("/proc/self/maps");
-    DIR *dir = opendir("/proc/self/fd");
-    assert_non_null(dir);
-    while (readdir(dir))
-        usage.descriptors++;
-    closedir(dir);
-    return usage;
-}
-
 static double seconds(void)
 {
     const char *minutes = getenv("MOLT_TORTURE_MINUTES"), *s = getenv("MOLT_TORTURE_SECONDS");
     double value = minutes ? 60 * strtod(minutes, NULL) : s ? strtod(s, NULL) : SECONDS;
     assert_true(value > 0);
     return value;
+}
+
+static long crashes_min(void)
+{
+    const char *n = getenv("MOLT_TORTURE_CRASHES");
+    return n ? strtol(n, NULL, 10) : 0;
 }
 
 static void on_crash(void *user, const struct molt_runtime_crash *crash)
@@ -299,7 +272,7 @@ static void crashes_cost_nobody_else_anything(void **state)
     begin(rig, "attacker", "attacker_go", ATTACKERS);
     await(&cells.crashed, 200 * ATTACKERS, "crashes while it warms up");
     struct usage first = usage_now();
-    while (molt_clock_ms() < end_ms)
+    while (molt_clock_ms() < end_ms || atomic_load(&cells.crashed) < crashes_min())
         poll(NULL, 0, 10);
     struct usage last = usage_now();
     atomic_store(&cells.stop, 1);
