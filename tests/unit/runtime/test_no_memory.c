@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The molt authors */
-/* What links, monitors, spawns, groups, limits and state machines do when an allocation fails:
- * each in turn, until one attempt needs none that fails. */
+/* What links, monitors, spawns, groups, limits, waits, timers, requests, sockets and
+ * state machines do when an allocation fails: each in turn, until one attempt needs
+ * none that fails. */
 #include "unit/runtime/actors.h"
+
+#include <dirent.h>
 
 #include "support/alloc_fail.h"
 
@@ -12,7 +15,61 @@
 
 #define NTH_MAX 100
 
+enum { TIMEOUTS = 8 };
+
+struct note {
+    long n;
+    void *text; /* a block of its own */
+};
+struct question {
+    long n; /* answered with n + 1; LATER: at the next flush */
+};
+struct answer {
+    long n;
+};
+struct flush {
+    long n;
+};
+FAKE_POINTER_TYPE(note, struct note, 0xb1, FAKE_PTR(struct note, text, MOLT_PTR_WORD));
+FAKE_TYPE(byte, char, 0xb2);
+FAKE_TYPE(question, struct question, 0xb3);
+FAKE_TYPE(answer, struct answer, 0xb4);
+FAKE_TYPE(flush, struct flush, 0xb5);
+#define LATER (-1)
+
 static struct fake_module module;
+static molt_pid echo;
+static struct molt_from later;
+
+static int answer(const struct molt_from *from, long n)
+{
+    struct answer *a = fake_new(struct answer, answer);
+    a->n = n;
+    return molt_reply(from, a);
+}
+
+static int on_question(struct fake_state *s, struct question *m, struct molt_from *from)
+{
+    (void)s;
+    if (m->n != LATER)
+        return answer(from, m->n + 1);
+    later = *from;
+    return 0;
+}
+
+static int on_flush(struct fake_state *s, struct flush *m)
+{
+    (void)s;
+    (void)m;
+    return answer(&later, LATER + 1);
+}
+
+static int on_timeout(struct fake_state *s)
+{
+    (void)s;
+    fake_add(TIMEOUTS, 1);
+    return 0;
+}
 
 struct attempt {
     molt_pid pid;
@@ -30,8 +87,9 @@ static void do_attempt(void *arg)
     a->has_failed = alloc_fail_end();
 }
 
-/* Each allocation of @fn fails once. What it could do without is no failure. */
-static void try_all(molt_pid who, struct attempt *a)
+/* Each allocation of @fn fails once. What it could do without is no failure. How many
+ * attempts were refused. */
+static int try_each(molt_pid who, struct attempt *a)
 {
     int n_refused = 0;
     a->has_failed = true;
@@ -42,7 +100,12 @@ static void try_all(molt_pid who, struct attempt *a)
     }
     assert_false(a->has_failed);
     assert_int_equal(a->rc, 0);
-    assert_true(n_refused > 0);
+    return n_refused;
+}
+
+static void try_all(molt_pid who, struct attempt *a)
+{
+    assert_true(try_each(who, a) > 0);
 }
 
 static int try_link(struct attempt *a)
@@ -227,6 +290,207 @@ static void a_machine_without_memory_ends_in_init(void **state)
     fake_await_processes(1);
 }
 
+/* ---- messages, waits, timers ---- */
+
+static struct note *new_note(void)
+{
+    struct note *m = fake_new(struct note, note);
+    if (m && !(m->text = fake_new_array(char, byte, 8))) {
+        molt_free(m);
+        return NULL;
+    }
+    return m;
+}
+
+/* Those who free them tell nobody. */
+static void await_no_note(void)
+{
+    uint64_t deadline = molt_clock_ns() + (uint64_t)FAKE_PATIENCE_MS * 1000000;
+    while (molt_heap_pointing(fake_here->rt->heap) > 0)
+        assert_true(molt_clock_ns() < deadline);
+}
+
+static int try_receive(struct attempt *a)
+{
+    (void)a;
+    struct note *m = new_note(), *got = NULL;
+    if (!m)
+        return MOLT_ENOMEM;
+    int rc = molt_send_pid(molt_self(), m);
+    if (rc == 0)
+        rc = molt_receive_typed((void **)&got, &note_tag, NULL, NULL, -1);
+    if (rc == 0)
+        rc = molt_receive_typed((void **)&m, &note_tag, NULL, NULL, 1) == MOLT_ETIMEDOUT ? 0 : -99;
+    molt_free(got);
+    return rc;
+}
+
+static int try_sleep(struct attempt *a)
+{
+    (void)a;
+    return molt_sleep(1);
+}
+
+/* What is sent needs no more memory to arrive, nor does waiting for it. */
+static void waiting_needs_no_memory(void **state)
+{
+    (void)state;
+    molt_pid pid = actor_new();
+    struct attempt attempt = {.fn = try_receive};
+    try_each(pid, &attempt); /* blocks may have to come from the system */
+    assert_int_equal(try_each(pid, &attempt), 0);
+    attempt.fn = try_sleep;
+    assert_int_equal(try_each(pid, &attempt), 0);
+    await_no_note();
+}
+
+static int try_plain_timeout(struct attempt *a)
+{
+    (void)a;
+    int rc = molt_timeout(100000);
+    return rc < 0 ? rc : molt_timeout(-1);
+}
+
+static void a_timeout_that_can_not_be_set_is_none(void **state)
+{
+    (void)state;
+    molt_pid pid;
+    assert_int_equal(molt_spawn("echo", NULL, NULL, &pid), 0);
+    actor_sync(pid);
+    struct attempt attempt = {.fn = try_plain_timeout};
+    try_all(pid, &attempt);
+    assert_int_equal(fake_get(TIMEOUTS), 0);
+}
+
+static int try_send_after(struct attempt *a)
+{
+    uint64_t timer;
+    struct note *m = new_note();
+    if (!m)
+        return MOLT_ENOMEM;
+    int rc = molt_send_after(100000, a->pid, m, &timer);
+    return rc < 0 ? rc : molt_cancel_timer(timer);
+}
+
+static void a_message_that_can_not_wait_is_freed(void **state)
+{
+    (void)state;
+    molt_pid pid = actor_new();
+    struct attempt attempt = {.pid = pid, .fn = try_send_after};
+    try_all(pid, &attempt);
+    await_no_note();
+}
+
+/* ---- requests ---- */
+
+static int ask(long n, struct molt_request *ret)
+{
+    struct question *m = fake_new(struct question, question);
+    if (!m)
+        return MOLT_ENOMEM;
+    m->n = n;
+    return molt_call_async(NULL, echo, m, ret);
+}
+
+static int fetch(const struct molt_request *r, long expected)
+{
+    struct answer *a = NULL;
+    int rc = molt_await_typed(r, (void **)&a, &answer_tag, -1);
+    if (rc == 0 && a->n != expected)
+        rc = -99;
+    molt_free(a);
+    return rc;
+}
+
+static int try_request(struct attempt *a)
+{
+    (void)a;
+    struct molt_request first, second;
+    int rc = ask(1, &first);
+    if (rc < 0)
+        return rc;
+    rc = ask(2, &second);
+    int other = fetch(&first, 2); /* it is none the worse for that */
+    if (rc == 0)
+        rc = fetch(&second, 3);
+    return other < 0 ? other : rc;
+}
+
+/* The server has to remember who waits, or says that it can't. */
+static int try_deferred(struct attempt *a)
+{
+    (void)a;
+    struct molt_request r;
+    int rc = ask(LATER, &r);
+    if (rc < 0)
+        return rc;
+    struct flush *m = fake_new(struct flush, flush);
+    rc = m ? molt_send_pid(echo, m) : MOLT_ENOMEM;
+    int other = fetch(&r, LATER + 1);
+    return other < 0 ? other : rc;
+}
+
+static void who_asks_is_told_and_may_ask_again(void **state)
+{
+    (void)state;
+    struct attempt attempt = {.fn = try_request};
+    try_all(actor_new(), &attempt);
+    attempt.fn = try_deferred;
+    try_each(actor_new(), &attempt);
+}
+
+/* ---- sockets ---- */
+
+static unsigned count_descriptors(void)
+{
+    unsigned n = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    assert_non_null(dir);
+    while (readdir(dir))
+        n++;
+    closedir(dir);
+    return n;
+}
+
+static int exchange(int listener)
+{
+    char byte = 'a';
+    int far = molt_net_connect("127.0.0.1", (unsigned)molt_net_port(listener), NULL, -1);
+    if (far < 0)
+        return far;
+    int near = molt_net_accept(listener, -1);
+    long rc = near < 0 ? near : molt_net_write_all(far, &byte, 1, -1);
+    if (rc == 0)
+        rc = molt_net_read(near, &byte, 1, -1);
+    if (rc == 1) /* nothing comes any more */
+        rc = molt_net_read(near, &byte, 1, 1) == MOLT_ETIMEDOUT ? 0 : -99;
+    if (near >= 0)
+        molt_net_close(near);
+    molt_net_close(far);
+    return (int)rc;
+}
+
+static int try_sockets(struct attempt *a)
+{
+    (void)a;
+    int listener = molt_net_listen("127.0.0.1", 0, NULL);
+    if (listener < 0)
+        return listener;
+    int rc = exchange(listener);
+    molt_net_close(listener);
+    return rc;
+}
+
+static void a_socket_that_can_not_be_had_is_closed(void **state)
+{
+    (void)state;
+    molt_pid pid = actor_new();
+    struct attempt attempt = {.fn = try_sockets};
+    unsigned before = count_descriptors();
+    try_all(pid, &attempt);
+    assert_int_equal(count_descriptors(), before);
+}
+
 /* ---- supervisors ---- */
 
 static int give_arg(void **ret_arg)
@@ -274,8 +538,28 @@ static void a_supervisor_that_can_not_start_leaves_nothing(void **state)
 static int setup(void **state)
 {
     static struct fake f;
-    actors_start(&f, &module, 1);
+    static struct molt_thread *thread;
+    n_heard = 0;
+    fake_init(&f, 1);
+    fake_module_init(&module, "actors", 1);
+    actor_server(&module, "actor");
+    struct fake_server *s = fake_runner(&module, "echo");
+    fake_on(s, MOLT_HANDLER_CALL, &question_type, MOLT_FN(on_question));
+    fake_on(s, MOLT_HANDLER_CAST, &flush_type, MOLT_FN(on_flush));
+    s->desc.on_timeout = MOLT_FN(on_timeout);
+    fake_publish(&f, &module);
+    assert_int_equal(molt_runtime_start(f.rt, NULL, NULL), 0);
+    assert_int_equal(molt_runtime_thread_register(f.rt, "test", &thread), 0);
     *state = &f;
+    return 0;
+}
+
+/* With a process of server echo. */
+static int setup_echo(void **state)
+{
+    setup(state);
+    assert_int_equal(molt_spawn("echo", NULL, NULL, &echo), 0);
+    actor_sync(echo);
     return 0;
 }
 
@@ -294,6 +578,11 @@ int main(void)
         TEST(a_spawn_that_fails_leaves_no_name_and_no_process),
         TEST(a_group_without_members_is_gone),
         TEST(an_end_is_told_without_memory),
+        TEST(waiting_needs_no_memory),
+        TEST(a_timeout_that_can_not_be_set_is_none),
+        TEST(a_message_that_can_not_wait_is_freed),
+        cmocka_unit_test_setup_teardown(who_asks_is_told_and_may_ask_again, setup_echo, teardown),
+        TEST(a_socket_that_can_not_be_had_is_closed),
         TEST(a_machine_is_told_and_goes_on),
         TEST(a_machine_without_memory_ends_in_init),
         cmocka_unit_test(a_supervisor_that_can_not_start_leaves_nothing),
