@@ -24,8 +24,11 @@
 #include "runtime/worker.h"
 
 #define TICK_NS MOLT_LIMIT(2500000, 500000)
-/* Ticks of one and the same turn before something is done about it. */
+/* Ticks of one and the same turn before something is done about it; of a callback
+ * that was preempted before: it is known for what it does, and what it takes is
+ * what others wait. */
 #define PREEMPT_TICKS 2
+#define AGAIN_TICKS 1
 #define HANDOVER_TICKS 3
 /* Ticks without anybody awake before the monitor goes to sleep, too. */
 #define PARK_TICKS 40
@@ -95,7 +98,8 @@ static void watch(struct molt_runtime *rt, struct molt_worker *w)
         return;
     }
     unsigned ticks = ++w->watched_ticks;
-    if (ticks < PREEMPT_TICKS)
+    if (ticks < AGAIN_TICKS ||
+        (ticks < PREEMPT_TICKS && !atomic_load_explicit(&w->is_again, memory_order_relaxed)))
         return;
     bool is_blocked =
         w->can_be_preempted && molt_preempt_activity(&w->preempt) == MOLT_PREEMPT_BLOCKED;

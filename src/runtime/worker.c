@@ -16,8 +16,8 @@
 /* Processes run between two looks at descriptors and timers. */
 #define BATCH MOLT_LIMIT(64, 1)
 #define STARVED_MS 5
-/* As long as a callback computes until it is preempted, about: see monitor.c. */
-#define SHARE_TICKS 3
+/* As long as a callback computes until it is preempted again, about: see monitor.c. */
+#define SHARE_TICKS 2
 
 /* ---- what to run ------------------------------------------------------------- */
 
@@ -147,7 +147,9 @@ static bool run_preempted(struct molt_worker *w, bool is_busy)
     struct molt_process *p = pop(w, true);
     if (!p)
         return false;
+    atomic_store_explicit(&w->is_again, true, memory_order_relaxed);
     molt_worker_run(w, p);
+    atomic_store_explicit(&w->is_again, false, memory_order_relaxed);
     w->preempted_tick = tick_of(w);
     return true;
 }

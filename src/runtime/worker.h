@@ -60,6 +60,7 @@ struct molt_worker {
     struct molt_queue preempted;  /* the same, but they wait for nothing but time */
     atomic_uint n_resumes, n_preempted;
     unsigned preempted_tick; /* when one of the latter ran last */
+    atomic_bool is_again;    /* one of them runs */
 
     struct molt_runner runner;
     int *errno_at; /* the thread's errno */
