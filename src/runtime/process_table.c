@@ -50,16 +50,16 @@ static void init_slot(struct molt_process *p, struct molt_runtime *rt, uint32_t 
     molt_owner_init(&p->owner);
 }
 
-/* Under the table's lock. Fresh pages, so that a slot costs memory only once it
- * was used. */
+/* Under the table's lock. Fresh pages, which are all written to at once, so the
+ * system is asked for them in one go. */
 static int grow(struct molt_runtime *rt)
 {
     struct molt_process_table *table = &rt->table;
     unsigned n = atomic_load_explicit(&table->n_slots, memory_order_relaxed);
     if (n / MOLT_SEGMENT_SLOTS == MOLT_SEGMENTS_MAX)
         return MOLT_ELIMIT;
-    struct molt_process *segment =
-        mmap(NULL, SEGMENT_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct molt_process *segment = mmap(NULL, SEGMENT_BYTES, PROT_READ | PROT_WRITE,
+                                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (segment == MAP_FAILED)
         return MOLT_ENOMEM;
     for (unsigned i = MOLT_SEGMENT_SLOTS; i > 0; i--) {
