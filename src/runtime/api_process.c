@@ -331,10 +331,22 @@ int molt_sleep(unsigned ms)
 
 /* ---- processes ------------------------------------------------------------------ */
 
+/* Who spawns many mostly spawns the same. */
+static int server_id(struct molt_runtime *rt, const char *name)
+{
+    struct molt_runner *runner = molt_runner_here();
+    if (!runner || runner->rt != rt)
+        return molt_code_server_id(rt->code, name);
+    const char *last = molt_code_server_name(rt->code, runner->last_server);
+    if (!last || strcmp(last, name) != 0)
+        runner->last_server = molt_code_server_id(rt->code, name);
+    return runner->last_server;
+}
+
 int molt_runtime_spawn(struct molt_runtime *rt, const struct molt_world *world, const char *server,
                        struct molt_spawn *spawn, molt_pid *ret_pid)
 {
-    spawn->server_id = molt_code_server_id(rt->code, server);
+    spawn->server_id = server_id(rt, server);
     const struct molt_server_ref *ref = molt_world_server(world, spawn->server_id);
     if (!ref)
         return MOLT_ENOENT;

@@ -28,6 +28,7 @@ struct molt_runner {
     struct molt_process *process; /* whose code runs, or NULL */
     struct molt_block_cache cache;
     struct molt_slot_cache slots;
+    int last_server;                  /* id of what was spawned last: likely the next, too */
     struct molt_shared_owner outside; /* of blocks made outside of a process */
     /* For the usual case, in which nothing has to be asked: the process that runs
      * may make and send blocks as it likes, and one that is likely to be used next
