@@ -56,6 +56,11 @@ int molt_image_read_globals(struct molt_image *image, struct molt_error *err);
 /* Put the type @node into the meta, once; its index, NONE for void. */
 int molt_image_add_type(struct molt_image *image, uint32_t node, uint32_t *ret,
                         struct molt_error *err);
+/* The same for one that a block may point to; it needs no single layout per world. */
+int molt_image_add_pointee(struct molt_image *image, uint32_t node, struct molt_error *err);
+/* Put all types into the meta that pointers of those that are in it lead to, over any
+ * number of pointers: the project's own structs and enums, and pointers to such. */
+int molt_image_add_pointees(struct molt_image *image, struct molt_error *err);
 /* Put the header types that a signature reaches into the meta. */
 int molt_image_add_reached(struct molt_image *image, uint32_t function, struct molt_error *err);
 /* A header type has one layout in the module. */

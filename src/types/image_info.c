@@ -44,6 +44,7 @@ static int run_steps(struct molt_image *image, const void *bytes, size_t len,
         (rc = molt_image_read_symbols(image, err)) < 0 ||
         (rc = molt_image_read_tags(image, err)) < 0 ||
         (rc = molt_image_read_servers(image, err)) < 0 ||
+        (rc = molt_image_add_pointees(image, err)) < 0 ||
         (rc = molt_image_read_globals(image, err)) < 0 ||
         (rc = molt_image_check_layouts(image, err)) < 0)
         return rc;

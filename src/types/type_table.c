@@ -114,6 +114,18 @@ int molt_image_add_type(struct molt_image *image, uint32_t node, uint32_t *ret,
     return add(image, node, is_shared ? MOLT_REACH_HEADERS : MOLT_REACH_ALL, "", ret, err);
 }
 
+int molt_image_add_pointee(struct molt_image *image, uint32_t node, struct molt_error *err)
+{
+    size_t n = image->meta->n_types;
+    uint32_t index;
+    int rc = molt_image_add_type(image, node, &index, err);
+    /* Whether modules agree on it shows when it is in a signature or a block; how far its
+     * hash reaches depends on the headers that its units include. */
+    if (rc == 0 && index != MOLT_TYPE_NONE && index >= n)
+        image->meta->types[index].is_from_header = false;
+    return rc;
+}
+
 int molt_image_add_reached(struct molt_image *image, uint32_t function, struct molt_error *err)
 {
     uint32_t *nodes = NULL, unused;

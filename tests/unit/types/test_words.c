@@ -55,6 +55,36 @@ static void words_that_may_hold_addresses_are_listed(void **state)
     }
 }
 
+static bool has_type(const struct fixture *f, const char *key)
+{
+    for (size_t i = 0; i < f->meta->n_types; i++)
+        if (strcmp(f->meta->types[i].key, key) == 0)
+            return true;
+    return false;
+}
+
+static void what_blocks_point_to_is_described_too(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct fixture f;
+        build(&f, i ? "clang" : "gcc",
+              "#include <stdio.h>\nenum color { RED };\nstruct far { int n; }; struct open;\n"
+              "struct near { struct far *far[2]; enum color *color; struct near *self; };\n"
+              "struct other { int n; };\nstruct other *unused(void);\n"
+              "struct s { struct { struct near **near; } in; FILE *file; long *n; void *any;\n"
+              "  struct open *open; int (*fn)(struct other *); };\n");
+        assert_true(has_type(&f, "m/m.c:struct s"));
+        assert_true(has_type(&f, "m/m.c:struct near *"));
+        assert_true(has_type(&f, "m/m.c:struct near"));
+        assert_true(has_type(&f, "m/m.c:struct far"));
+        assert_true(has_type(&f, "m/m.c:enum color"));
+        assert_false(has_type(&f, "m/m.c:struct other"));
+        assert_int_equal(f.meta->n_types, 5); /* no FILE, no long */
+        fixture_fini(&f);
+    }
+}
+
 static void flexible_members_are_described_beside_the_type(void **state)
 {
     (void)state;
@@ -166,6 +196,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(words_that_may_hold_addresses_are_listed),
+        cmocka_unit_test(what_blocks_point_to_is_described_too),
         cmocka_unit_test(flexible_members_are_described_beside_the_type),
         cmocka_unit_test(globals_are_listed_unless_constant_or_fresh),
         cmocka_unit_test(addresses_lead_to_function_and_line),
