@@ -72,7 +72,6 @@ static void *serve(void *user)
             break;
     molt_control_request_abandon(&state);
     molt_conn_free(conn);
-    molt_host_free(fx.host);
     return NULL;
 }
 
@@ -119,6 +118,7 @@ static int close_host(void **state)
     (void)state;
     molt_link_free(fx.link);
     assert_int_equal(pthread_join(fx.thread, NULL), 0);
+    molt_host_free(fx.host); /* whose layouts this thread has read */
     close(fx.listen_fd);
     snprintf(command, sizeof command, "rm -r %s", fx.folder);
     assert_int_equal(system(command), 0);
