@@ -175,6 +175,8 @@ static void match_root(struct molt_matcher *m, struct molt_step_list *list)
                                   .path = "",
                                   .owner = MOLT_NODE_NONE,
                                   .is_tail = true};
+    /* A block may be an array of it. */
+    at.old_align = molt_match_align(8, molt_graph_size(&m->from.graph, at.old));
     if (!molt_match_is_type(m, at.old, at.new, false))
         molt_match_refuse_types(m, &at, MOLT_MATCH_RENAMED_TYPE,
                                 molt_match_text(m, "MOLT_RENAMED_TYPE(%s, %s);\n", m->subject.name,
@@ -204,6 +206,8 @@ static int make_recipe(struct molt_matcher *m, const struct molt_meta_type *old,
     int rc = molt_maker_finish(&m->maker, list, r);
     if (rc == 0 && (!r->from_key || !r->to_key))
         rc = MOLT_ENOMEM;
+    if (rc == 0 && (rc = molt_recipe_check(r, NULL)) < 0 && rc != MOLT_ENOMEM)
+        rc = MOLT_ELIMIT; /* nested too deeply, or the like */
     r->lost = m->subject.lost;
     r->n_lost = (uint32_t)m->subject.n_lost;
     m->subject.lost = NULL;

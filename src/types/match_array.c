@@ -14,24 +14,38 @@ static bool is_plain_char(const struct molt_graph *g, uint32_t type)
     return node->kind == MOLT_KIND_BASE && node->name && strcmp(node->name, "char") == 0;
 }
 
-/* Bytes in which anything may lie: their aligned words could be addresses. */
-static void copy_bytes(struct molt_matcher *m, struct molt_step_list *list,
-                       const struct molt_match_place *at, uint64_t n)
+/* The words among @n bytes that have an address of 8 * k + @phase. */
+static void copy_words(struct molt_matcher *m, struct molt_step_list *list, struct molt_make_at at,
+                       uint64_t n, unsigned phase)
+{
+    uint64_t head = (phase - at.old_at) % WORD;
+    uint64_t words = n < head ? 0 : (n - head) / WORD;
+    at.old_at += head;
+    at.new_at += head;
+    if (words && words <= UINT32_MAX)
+        molt_make_leaf(&m->maker, list, at,
+                       (struct molt_step){.kind = MOLT_STEP_WORD, .count = (uint32_t)words});
+}
+
+/* Where elements are aligned differently, each word that one of them may have. They
+ * overlap, and write the same bytes. */
+void molt_match_copy_bytes(struct molt_matcher *m, struct molt_step_list *list,
+                           const struct molt_match_place *at, uint64_t n)
 {
     struct molt_make_at here = molt_match_at(m, at);
-    uint64_t head = -here.old_at % WORD;
-    if (n < head + WORD)
-        head = n;
-    molt_make_copy(&m->maker, list, here, head, 0);
-    uint64_t words = (n - head) / WORD;
-    here.old_at += head;
-    here.new_at += head;
-    if (words && words <= UINT32_MAX)
-        molt_make_leaf(&m->maker, list, here,
-                       (struct molt_step){.kind = MOLT_STEP_WORD, .count = (uint32_t)words});
-    here.old_at += words * WORD;
-    here.new_at += words * WORD;
-    molt_make_copy(&m->maker, list, here, n - head - words * WORD, 0);
+    uint64_t head = -here.old_at % WORD, words = n < head ? 0 : (n - head) / WORD;
+    if (at->old_align == WORD && words) {
+        struct molt_make_at tail = here;
+        tail.old_at += head + words * WORD;
+        tail.new_at += head + words * WORD;
+        molt_make_copy(&m->maker, list, here, head, 0);
+        copy_words(m, list, here, n, 0);
+        molt_make_copy(&m->maker, list, tail, n - head - words * WORD, 0);
+        return;
+    }
+    molt_make_copy(&m->maker, list, here, n, 0);
+    for (unsigned phase = 0; at->old_align < WORD && phase < WORD; phase += at->old_align)
+        copy_words(m, list, here, n, phase);
 }
 
 static void condition(struct molt_matcher *m, struct molt_step_list *list,
@@ -123,6 +137,8 @@ static struct molt_match_place element_of(struct molt_matcher *m, const struct m
     inner.old = old;
     inner.new = new;
     inner.old_at = inner.new_at = 0;
+    inner.old_align = molt_match_align(at->old_align, at->old_at);
+    inner.old_align = molt_match_align(inner.old_align, molt_graph_size(&m->from.graph, old));
     inner.path = molt_match_text(m, "%s[]", at->path);
     inner.is_tail = false;
     inner.is_element = true;
@@ -155,7 +171,7 @@ static void match_elements(struct molt_matcher *m, struct molt_step_list *list,
     struct molt_match_place inner = element_of(m, at, old, new);
     struct molt_step_list steps = {0};
     if (is_bytes(m, old, new)) {
-        copy_bytes(m, list, at, count);
+        molt_match_copy_bytes(m, list, at, count);
         return;
     }
     if (count > UINT32_MAX || old_size > UINT32_MAX || new_size > UINT32_MAX) {

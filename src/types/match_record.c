@@ -186,6 +186,7 @@ static struct molt_match_place place_of(struct molt_matcher *m, const struct mol
                                                 (!old || old == &p->old.items[p->old.n - 1]) &&
                                                 (!new || new == &p->new.items[p->new.n - 1]),
                                      .is_element = p->is_element,
+                                     .old_align = at->old_align,
                                      .depth = at->depth + 1};
     if (shown->name)
         inner.path = molt_match_text(m, "%s%s%s", at->path, *at->path ? "." : "", shown->name);

@@ -99,33 +99,6 @@ static bool has_kept_members(struct molt_matcher *m, const struct molt_node *a,
     return true;
 }
 
-/* The words that could be addresses, and the bytes between them. */
-static void copy_union(struct molt_matcher *m, struct molt_step_list *list,
-                       const struct molt_match_place *at, uint32_t old, uint64_t size)
-{
-    struct molt_meta_type words = {0};
-    uint64_t done = 0;
-    int rc = molt_words_of(&m->from.graph, old, &words, m->err);
-    if (rc < 0) {
-        molt_match_fail(m, rc);
-        return;
-    }
-    struct molt_make_at base = molt_match_at(m, at);
-    for (size_t i = 0; i < words.n_ptrs; i++) {
-        struct molt_make_at here = {base.old_at + done, base.new_at + done, base.text};
-        molt_make_copy(&m->maker, list, here, words.ptrs[i].offset - done, 0);
-        here.old_at = base.old_at + words.ptrs[i].offset;
-        here.new_at = base.new_at + words.ptrs[i].offset;
-        molt_make_leaf(&m->maker, list, here,
-                       (struct molt_step){.kind = MOLT_STEP_WORD, .count = words.ptrs[i].count});
-        done = words.ptrs[i].offset + UINT64_C(8) * words.ptrs[i].count;
-    }
-    struct molt_make_at rest = {base.old_at + done, base.new_at + done, base.text};
-    molt_make_copy(&m->maker, list, rest, size - done, 0);
-    molt_words_free(&words);
-    molt_make_gap(list);
-}
-
 /* ---- tags ----------------------------------------------------------------- */
 
 /* The number that the old tag had for what is @number now. */
@@ -267,6 +240,44 @@ bool molt_match_tagged(struct molt_matcher *m, struct molt_step_list *list,
     molt_make_parent(&m->maker, list, here, step, &cases);
     molt_make_gap(list);
     return true;
+}
+
+/* The words that could be addresses, and the bytes between them. */
+static void copy_union(struct molt_matcher *m, struct molt_step_list *list,
+                       const struct molt_match_place *at, uint32_t old, uint64_t size)
+{
+    struct molt_meta_type words = {0};
+    uint64_t done = 0;
+    int rc = molt_words_of(&m->from.graph, old, &words, m->err);
+    if (rc < 0) {
+        molt_match_fail(m, rc);
+        return;
+    }
+    /* Pointers can be followed if it is known that they are some. */
+    if (words.n_ptrs && molt_match_tagged(m, list, at)) {
+        molt_words_free(&words);
+        return;
+    }
+    if (molt_match_align(at->old_align, at->old_at) < 8) {
+        molt_match_copy_bytes(m, list, at, size);
+        molt_words_free(&words);
+        molt_make_gap(list);
+        return;
+    }
+    struct molt_make_at base = molt_match_at(m, at);
+    for (size_t i = 0; i < words.n_ptrs; i++) {
+        struct molt_make_at here = {base.old_at + done, base.new_at + done, base.text};
+        molt_make_copy(&m->maker, list, here, words.ptrs[i].offset - done, 0);
+        here.old_at = base.old_at + words.ptrs[i].offset;
+        here.new_at = base.new_at + words.ptrs[i].offset;
+        molt_make_leaf(&m->maker, list, here,
+                       (struct molt_step){.kind = MOLT_STEP_WORD, .count = words.ptrs[i].count});
+        done = words.ptrs[i].offset + UINT64_C(8) * words.ptrs[i].count;
+    }
+    struct molt_make_at rest = {base.old_at + done, base.new_at + done, base.text};
+    molt_make_copy(&m->maker, list, rest, size - done, 0);
+    molt_words_free(&words);
+    molt_make_gap(list);
 }
 
 /* ---- the whole -------------------------------------------------------------- */

@@ -129,6 +129,7 @@ static void match_inner(struct molt_matcher *m, struct molt_step_list *list,
         refuse_other_record(m, at);
         return;
     }
+    inner.old_align = molt_match_align(at->old_align, at->old_at);
     inner.old_at = inner.new_at = 0;
     molt_match_record(m, &steps, inner);
     molt_make_end(&steps, old_size, new_size);

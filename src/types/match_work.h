@@ -86,6 +86,7 @@ struct molt_match_place {
     const struct molt_match_pairing *peers;         /* beside it; NULL: none */
     bool is_tail;                                   /* a flexible member may stand here */
     bool is_element;                                /* in an array inside the owner */
+    unsigned old_align; /* that the start of the old element surely has: 1, 2, 4 or 8 */
     unsigned depth;
 };
 
@@ -152,6 +153,16 @@ const struct molt_image_hint *molt_match_hint(struct molt_matcher *m, enum molt_
                                               const int64_t *number);
 /* New name of an old type by MOLT_RENAMED_TYPE: does it lead from @old to @new? */
 bool molt_match_is_renamed(struct molt_matcher *m, uint32_t old, uint32_t new);
+
+/* @n bytes in which anything may lie: any aligned word of them could be an address. */
+void molt_match_copy_bytes(struct molt_matcher *m, struct molt_step_list *list,
+                           const struct molt_match_place *at, uint64_t n);
+/* The alignment of what lies @offset bytes behind something aligned to @align. */
+static inline unsigned molt_match_align(unsigned align, uint64_t offset)
+{
+    uint64_t all = align | offset | 8;
+    return (unsigned)(all & -all);
+}
 
 /* Integer types, enums too: width and sign. */
 bool molt_match_integer(const struct molt_graph *g, uint32_t type, unsigned *ret_bytes,

@@ -191,6 +191,45 @@ static void files_of_a_module_keep_their_types_apart(void **state)
     match_fini(&p);
 }
 
+/* Elements of 20 bytes are aligned to 8 every other time. */
+static void bytes_of_elements_are_words_wherever_they_are_aligned(void **state)
+{
+    (void)state;
+    struct {
+        int n;
+        char b[16];
+    } was[2] = {{1, "eleven bytes"}, {2, "and more bytes"}};
+    struct {
+        long n;
+        char b[16];
+    } now[2];
+    matched("struct in { int n; char b[16]; }; struct t1 { struct in in[2]; };\n",
+            "struct in { long n; char b[16]; }; struct t1 { struct in in[2]; };\n", 1);
+    const struct molt_match_type *t = match_verdict(&p, "struct t1", MOLT_MATCH_AUTOMATIC);
+    const struct molt_step *a = find_step(t, MOLT_STEP_WORD, 0),
+                           *b = find_step(t, MOLT_STEP_WORD, 1);
+    assert_true(a->old_at == 8 && a->count == 1);
+    assert_true(b->old_at == 4 && b->count == 2);
+    assert_int_equal(match_convert(t, &was, sizeof was, &now, sizeof now), 0);
+    assert_memory_equal(now[1].b, was[1].b, 16);
+    assert_int_equal(now[1].n, 2);
+    match_fini(&p);
+}
+
+static void a_tag_lets_pointers_in_unions_be_followed(void **state)
+{
+    (void)state;
+    matched("struct t1 { int kind; union { void *p; long n; } u; };\n",
+            "struct t1 { int kind; union { void *p; long n; } u; int more; };\n"
+            "MOLT_TAGGED(struct t1, u, kind); MOLT_CASE(struct t1, u, 1, p);\n"
+            "MOLT_CASE(struct t1, u, 0, n);\n",
+            1);
+    const struct molt_match_type *t = match_verdict(&p, "struct t1", MOLT_MATCH_HINTED);
+    find_step(t, MOLT_STEP_POINTER, 0);
+    assert_int_equal(find_step(t, MOLT_STEP_CASE, 1)->limit, 1);
+    match_fini(&p);
+}
+
 static void a_new_enumerator_behind_the_others_needs_no_word(void **state)
 {
     (void)state;
@@ -236,6 +275,8 @@ int main(void)
         cmocka_unit_test(what_is_refused_is_left_to_the_authors_change),
         cmocka_unit_test(another_meaning_needs_a_change),
         cmocka_unit_test(files_of_a_module_keep_their_types_apart),
+        cmocka_unit_test(bytes_of_elements_are_words_wherever_they_are_aligned),
+        cmocka_unit_test(a_tag_lets_pointers_in_unions_be_followed),
         cmocka_unit_test(a_new_enumerator_behind_the_others_needs_no_word),
         cmocka_unit_test(an_enum_between_integers_is_renumbered_by_nobody),
         cmocka_unit_test(an_unchanged_module_has_no_changes),
