@@ -240,6 +240,20 @@ int molt_stage_abort(struct molt_code *code, uint64_t stage);
  * waited for: this is no module code. MOLT_ETIMEDOUT. */
 int molt_code_grace(struct molt_code *code, int timeout_ms);
 
+/* Have everybody else who runs callbacks pass a boundary and stay there, in no world, until
+ * molt_code_resume(), which has to come soon. Registered threads stop there, too, but are
+ * only waited for if @is_foreign_too. MOLT_ETIMEDOUT: @who is in a callback still, and
+ * nobody stops. By the executor; the same thread may commit and reclaim meanwhile. */
+int molt_code_pause(struct molt_code *code, bool is_foreign_too, int timeout_ms, char *who,
+                    size_t who_size);
+void molt_code_resume(struct molt_code *code);
+/* Whether somebody paused only at the boundary, with work already in hand. */
+bool molt_code_is_anybody_late(struct molt_code *code);
+/* Any thread. Soon out of date. */
+bool molt_code_is_pausing(const struct molt_code *code);
+/* Between two pieces of work: if there is a pause, be in no world until it is over. */
+void molt_participant_rest(struct molt_participant *p);
+
 /* ---- reclaim and listings ----------------------------------------------- */
 
 struct molt_range {

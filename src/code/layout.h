@@ -48,7 +48,8 @@ int molt_world_way(const struct molt_world *world, const struct molt_type *type,
                    struct molt_way *ret);
 
 /* A number that all worlds share between which no layout changed; it grows with each
- * commit that brings recipes or changes a type that there may be blocks of. Never 0. */
+ * commit that brings recipes, changes a type that there may be blocks of, or the state of a
+ * server. Its low byte is never 0. */
 static inline uint32_t molt_world_epoch(const struct molt_world *world)
 {
     return world->layout_epoch;

@@ -103,6 +103,35 @@ static bool has_changed(const struct molt_world *base, const struct molt_world *
     return false;
 }
 
+static bool are_states_same(const struct molt_state_table *old, const struct molt_state_table *now)
+{
+    if (!old || !now)
+        return old == now;
+    for (int i = 0; i < MOLT_STATES_MAX && old->state[i].name; i++)
+        if (!now->state[i].name || strcmp(old->state[i].name, now->state[i].name) != 0)
+            return false;
+    return true;
+}
+
+/* A server has another state, whatever its name, or a machine's states another order. */
+static bool has_changed_server(const struct molt_world *base, const struct molt_world *world)
+{
+    for (size_t i = 0; i < base->n_servers; i++) {
+        const struct molt_server_ref *old = molt_world_server(base, (int)i);
+        const struct molt_server_ref *now = molt_world_server(world, (int)i);
+        if (old && now && old != now &&
+            (old->state_type != now->state_type || !are_states_same(old->states, now->states)))
+            return true;
+    }
+    return false;
+}
+
+/* Processes keep the low byte, of which 0 is none; see runtime/adopt.h. */
+static uint32_t next_epoch(uint32_t epoch)
+{
+    return epoch + 1 + ((epoch + 1) % 256 == 0);
+}
+
 int molt_world_fill_layouts(struct molt_world *world, const struct molt_stage *stage)
 {
     size_t n = 0;
@@ -119,10 +148,11 @@ int molt_world_fill_layouts(struct molt_world *world, const struct molt_stage *s
     for (size_t i = 0; i < n; i++)
         if (i == 0 || world->types[i] != world->types[i - 1])
             world->types[world->n_types++] = world->types[i];
-    bool is_new = stage->edges || has_changed(stage->base, world);
-    world->layout_epoch = stage->base->layout_epoch + is_new;
-    if (world->layout_epoch == 0) /* after four billion */
-        world->layout_epoch = 1;
+    bool is_new =
+        stage->edges || has_changed(stage->base, world) || has_changed_server(stage->base, world);
+    world->layout_epoch = stage->base->layout_epoch;
+    if (is_new)
+        world->layout_epoch = next_epoch(stage->base->layout_epoch);
     return 0;
 }
 

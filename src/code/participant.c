@@ -16,8 +16,10 @@
  * |------------|----------------------------------|--------------------------|
  * | collector  | a world that is announced or held| reading announcements    |
  * | grace      | callbacks begun before it        | bit 0 of announcements   |
+ * | pause      | callbacks until it is over       | the same, and `pauser`   |
  * | commit     | other commits, stages            | molt_code.lock           |
  */
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -80,6 +82,34 @@ static void announce(struct molt_participant *p, struct molt_world *world)
         notify_idle(code);
 }
 
+/* Whether somebody else has everybody pause. Seq_cst: pairs with molt_code_pause(). */
+static bool is_paused(struct molt_code *code)
+{
+    unsigned long pauser = atomic_load(&code->pauser);
+    return pauser && pauser != (unsigned long)pthread_self();
+}
+
+/* Be in no world until the pause is over. */
+static void wait_paused(struct molt_participant *p, bool is_late)
+{
+    struct molt_code *code = p->code;
+    announce(p, NULL);
+    pthread_mutex_lock(&code->lock);
+    code->n_late += is_late;
+    pthread_cond_broadcast(&code->boundary);
+    while (is_paused(code))
+        pthread_cond_wait(&code->boundary, &code->lock);
+    code->n_late -= is_late;
+    pthread_mutex_unlock(&code->lock);
+}
+
+void molt_participant_rest(struct molt_participant *p)
+{
+    molt_world = molt_thunk_outside_table();
+    if (is_paused(p->code))
+        wait_paused(p, false);
+}
+
 struct molt_world *molt_participant_advance(struct molt_participant *p)
 {
     struct molt_world *world, *before = molt_announced(p);
@@ -90,6 +120,10 @@ struct molt_world *molt_participant_advance(struct molt_participant *p)
         molt_hostile_gap();
         announce(p, world);
         molt_hostile_gap();
+        if (__builtin_expect(is_paused(p->code), 0)) {
+            wait_paused(p, true);
+            world = NULL;
+        }
     } while (world != atomic_load(&p->code->current));
     if (before && before != world)
         molt_stops_add(p->code->stops.threads, molt_clock_ns() - start);
@@ -162,7 +196,7 @@ static bool is_waited_for(const struct molt_code *code)
     return false;
 }
 
-int molt_code_grace(struct molt_code *code, int timeout_ms)
+static struct timespec until_ms(int timeout_ms)
 {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
@@ -172,6 +206,63 @@ int molt_code_grace(struct molt_code *code, int timeout_ms)
         until.tv_sec++;
         until.tv_nsec -= 1000000000L;
     }
+    return until;
+}
+
+/* Somebody else who is in a world, asked to pass a boundary; NULL if there is nobody. */
+static struct molt_participant *find_online(struct molt_code *code, bool is_foreign_too)
+{
+    struct molt_participant *found = NULL;
+    for (struct molt_participant *p = code->participants; p; p = p->next)
+        if (!is_mine(p) && (is_foreign_too || !p->is_foreign) && request_boundary(p))
+            found = p;
+    return found;
+}
+
+int molt_code_pause(struct molt_code *code, bool is_foreign_too, int timeout_ms, char *who,
+                    size_t who_size)
+{
+    struct timespec until = until_ms(timeout_ms);
+    struct molt_participant *online;
+    int rc = 0;
+    pthread_mutex_lock(&code->lock);
+    /* Seq_cst, before the announcements are read: pairs with molt_participant_advance(). */
+    atomic_store(&code->pauser, (unsigned long)pthread_self());
+    while ((online = find_online(code, is_foreign_too)) && rc == 0)
+        rc = pthread_cond_timedwait(&code->boundary, &code->lock, &until);
+    if (online) {
+        snprintf(who, who_size, "%s%s", online->is_foreign ? "thread " : "", online->name);
+        atomic_store(&code->pauser, 0);
+        pthread_cond_broadcast(&code->boundary);
+    }
+    pthread_mutex_unlock(&code->lock);
+    return online ? MOLT_ETIMEDOUT : 0;
+}
+
+void molt_code_resume(struct molt_code *code)
+{
+    pthread_mutex_lock(&code->lock);
+    atomic_store(&code->pauser, 0);
+    pthread_cond_broadcast(&code->boundary);
+    pthread_mutex_unlock(&code->lock);
+}
+
+bool molt_code_is_anybody_late(struct molt_code *code)
+{
+    pthread_mutex_lock(&code->lock);
+    bool is = code->n_late > 0;
+    pthread_mutex_unlock(&code->lock);
+    return is;
+}
+
+bool molt_code_is_pausing(const struct molt_code *code)
+{
+    return atomic_load_explicit(&code->pauser, memory_order_relaxed) != 0;
+}
+
+int molt_code_grace(struct molt_code *code, int timeout_ms)
+{
+    struct timespec until = until_ms(timeout_ms);
     pthread_mutex_lock(&code->lock);
     for (struct molt_participant *p = code->participants; p; p = p->next)
         if (!is_mine(p))

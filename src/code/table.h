@@ -122,7 +122,10 @@ struct molt_code {
     size_t n_numbers;
 
     struct molt_participant *participants;
-    pthread_cond_t boundary; /* a waited-for participant passed one */
+    pthread_cond_t boundary; /* a waited-for participant passed one, or a pause is over */
+    atomic_ulong pauser;     /* pthread_self() of who has everybody else pause; 0: nobody */
+
+    unsigned n_late;         /* participants that pause at a boundary */
 
     struct molt_stage *stage;
     uint64_t last_stage_id;

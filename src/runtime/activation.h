@@ -100,10 +100,11 @@ struct molt_activation {
     struct molt_list arrived;
     bool is_holding_world;
     bool is_visiting;
-    bool is_failed;    /* a thunk stub ended the callback */
-    bool is_preempted; /* it waits only for its turn */
-    bool is_restarted; /* at an upgrade point */
-    bool is_completed; /* it goes on because its wait was completed */
+    bool is_failed;       /* a thunk stub ended the callback */
+    bool is_preempted;    /* it waits only for its turn */
+    bool is_restarted;    /* at an upgrade point */
+    bool is_completed;    /* it goes on because its wait was completed */
+    uint32_t unfit_epoch; /* to which the process could not change over; see adopt.h */
     enum molt_wait_kind wait_kind;
     struct molt_timer wait_timer;
     struct molt_mail_marks marks;
@@ -127,6 +128,7 @@ static inline void molt_activation_clear(struct molt_activation *act)
     act->wait_kind = MOLT_WAIT_NONE;
     act->sender.slot = NULL;
     act->fail_reason = 0;
+    act->unfit_epoch = 0;
     act->n_locks = 0;
 }
 

@@ -5,6 +5,7 @@
 
 #include "runtime/fiber.h"
 #include "runtime/limit.h"
+#include "runtime/migrate.h"
 #include "runtime/rt.h"
 #include "runtime/runner_quick.h"
 #include "runtime/wait.h"
@@ -110,43 +111,33 @@ static struct molt_block *find_exact(const struct molt_runner *runner, const voi
     return block && molt_block_payload(block) == payload ? block : NULL;
 }
 
-/* A change function must leave the old state as it is, because the upgrade may
- * yet fail: what it frees of it goes when the new state is adopted. */
-static bool free_later(struct molt_process *p, struct molt_block *block)
+/* Why the caller may not free @block; NULL: it may. */
+static const char *refuse_free(const struct molt_runner *runner, const struct molt_block *block)
 {
-    struct molt_prepared *prepared = atomic_load_explicit(&p->prepared, memory_order_relaxed);
-    size_t n = prepared->n_frees;
-    for (size_t i = 0; i < n; i++)
-        if (prepared->frees[i] == block)
-            return true;
-    struct molt_block **list = realloc(prepared->frees, (n + 1) * sizeof(struct molt_block *));
-    if (!list)
-        return false; /* it goes with the process */
-    list[n] = block;
-    prepared->frees = list;
-    prepared->n_frees = n + 1;
-    return true;
+    const struct molt_owner *owner = block ? molt_block_owner(block) : NULL;
+    if (!owner)
+        return "no block starts there";
+    if (runner->process && block == runner->process->state_block)
+        return "that is the process's state";
+    if (runner->is_converting && owner == &runner->migration->made)
+        return "the conversion needs it";
+    return "the block belongs to another process";
 }
 
 __attribute__((noinline)) static void free_any(struct molt_runner *runner, void *payload)
 {
     struct molt_block *block = find_exact(runner, payload);
-    struct molt_process *p = runner->process;
-    struct molt_owner *owner = block ? molt_block_owner(block) : NULL;
-    /* What is being prepared for a process concerns only who prepares it. */
-    bool is_state = p && block &&
-                    (block == p->state_block ||
-                     (runner->is_converting &&
-                      block == atomic_load_explicit(&p->prepared, memory_order_relaxed)->state));
+    const struct molt_process *p = runner->process;
+    const struct molt_owner *owner = block ? molt_block_owner(block) : NULL;
+    bool is_state = p && block && block == p->state_block;
     if (owner && owner == molt_runner_owner(runner) && !is_state)
         molt_block_drop(runner->rt->heap, &runner->cache, block);
     else if (owner && runner->is_converting && owner == &p->owner && !is_state)
-        free_later(p, block);
+        /* A conversion must leave the old state as it is: the upgrade may yet fail. */
+        molt_migration_free_later(runner->migration, block);
     else
         molt_runtime_log(runner->rt, MOLT_ERR, "molt_free(%p): %s; it is left alone", payload,
-                         is_state ? "that is the process's state"
-                         : block  ? "the block belongs to another process"
-                                  : "no block starts there");
+                         refuse_free(runner, block));
 }
 
 void molt_free(void *payload)
@@ -163,8 +154,9 @@ size_t molt_count(const void *payload)
     if (!block)
         return 0;
     struct molt_owner *owner = molt_block_owner(block);
-    bool is_mine =
-        owner == molt_runner_owner(runner) || (runner->process && owner == &runner->process->owner);
+    bool is_mine = owner == molt_runner_owner(runner) ||
+                   (runner->process && owner == &runner->process->owner) ||
+                   (runner->is_converting && owner == &runner->migration->made);
     return is_mine ? molt_block_count(block) : 0;
 }
 

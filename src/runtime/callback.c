@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: The molt authors */
 #include "runtime/callback_quick.h"
 
+#include "runtime/adopt.h"
 #include "runtime/machine.h"
 #include "runtime/rt.h"
 #include "runtime/supervisor.h"
@@ -92,10 +93,11 @@ static void leave_world(struct molt_worker *w, struct molt_process *p, struct mo
     if (act->is_visiting)
         molt_participant_return(&w->participant);
     if (act->is_holding_world) {
-        molt_world_release(atomic_load_explicit(&p->world, memory_order_relaxed));
+        molt_adopt_release(p, atomic_load_explicit(&p->world, memory_order_relaxed));
         molt_worker_count_holding(act->worker, -1L);
     }
     act->is_visiting = act->is_holding_world = false;
+    molt_adopt_catch_up(w, p);
 }
 
 void molt_callback_warn_of_locks(struct molt_process *p, const struct molt_activation *act)

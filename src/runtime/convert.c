@@ -1,204 +1,91 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The molt authors */
 /*
- * Conversions: new states beside the old ones, all or nothing.
+ * The executor's part of conversions, around the switch.
  *
- * | step      | processes of the listed servers | others                     |
- * |-----------|---------------------------------|----------------------------|
- * | prepare   | claimed one by one, let go      | not touched                |
- * | hold      | claimed, all at once            | mailboxes are looked at    |
- * | adopt     | state swapped, let go           | not touched                |
- * | unprepare | prepared state dropped, let go  | not touched                |
- *
- * A change function gets the old state as it is and makes the new one on the
- * side: what it allocates belongs to the process's prepared owner, what it
- * frees is only noted. So dropping the prepared owner's blocks undoes it.
- * The new state takes over the old one's pointers by value; adopting frees the
- * old root block alone.
+ * | step      | processes                                | everybody                |
+ * |-----------|------------------------------------------|--------------------------|
+ * | prepare   | claimed one by one, made ready, let go   | serves                   |
+ * | hold      | -                                        | pauses, if mail is at stake |
+ * | adopt     | met by the sweep, or change over alone   | serves                   |
+ * | unprepare | what was made ready is dropped           | serves                   |
  */
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
+#include "runtime/adopt.h"
 #include "runtime/fiber.h"
 #include "runtime/machine.h"
 #include "runtime/rt.h"
-#include "runtime/thread.h"
+#include "runtime/worker.h"
 
-/* Longer than that nobody is held because somebody else computes. */
-#define CLAIM_MS 20
+/* Longer than that nobody is held up because somebody else computes. */
+#define PAUSE_MS 20
+/* Of the sweep, before the upgrade is reported. */
+#define FIRST_SWEEP_MS 20
 
-typedef int change_fn(const void *old, void *new);
-
-/* Why a hold can't be had now. */
-struct blocker {
-    struct molt_process *process; /* NULL: none */
-    molt_pid pid;
-    const struct molt_type *gone; /* in its mailbox; NULL: it is in a callback */
-    uint64_t timer;               /* its message is of the type `gone`; 0: none */
-    char text[256];
-};
-
-static size_t listed(const struct molt_conversion *conv, int server_id)
+static bool changes_layouts(const struct molt_conversion *conv)
 {
-    size_t i = 0;
-    while (i < conv->n_servers && conv->server_ids[i] != server_id)
-        i++;
-    return i;
-}
-
-/* ---- one state --------------------------------------------------------------- */
-
-static struct molt_prepared *prepared_of(struct molt_process *p)
-{
-    return atomic_load_explicit(&p->prepared, memory_order_relaxed);
-}
-
-static void drop_prepared(struct molt_runtime *rt, struct molt_process *p)
-{
-    molt_process_drop_prepared(p, &rt->executor.cache);
-}
-
-static bool make_prepared(struct molt_runtime *rt, struct molt_process *p,
-                          const struct molt_type *type)
-{
-    struct molt_prepared *prepared = calloc(1, sizeof(*prepared));
-    if (!prepared)
-        return false;
-    molt_owner_init(&prepared->owner);
-    atomic_store_explicit(&p->prepared, prepared, memory_order_relaxed);
-    prepared->state = molt_block_make(rt->heap, &rt->executor.cache, &prepared->owner, type, 1);
-    if (prepared->state)
-        return true;
-    drop_prepared(rt, p);
-    return false;
-}
-
-/* Run @fn in @world on this thread, as @p. */
-static int run_change(struct molt_runtime *rt, struct molt_process *p, struct molt_world *world,
-                      change_fn *fn)
-{
-    struct molt_runner *before = molt_runner_here();
-    rt->executor.process = p;
-    rt->executor.is_converting = true;
-    rt->executor.is_failed = false;
-    molt_runner_set(&rt->executor);
-    molt_participant_visit(&rt->participant, world);
-    int rc = fn(molt_block_payload(p->state_block), molt_block_payload(prepared_of(p)->state));
-    /* Back to where this thread was: the executor may be a registered one. */
-    molt_participant_return(before ? before->participant : &rt->participant);
-    molt_runner_set(before);
-    rt->executor.process = NULL;
-    rt->executor.is_converting = false;
-    return rt->executor.is_failed ? MOLT_EUNDEF : rc;
-}
-
-static int fail_change(struct molt_process *p, const struct molt_server_ref *ref, int rc,
-                       struct molt_error *err)
-{
-    char label[128], version[96];
-    molt_process_label(p, label, sizeof(label));
-    molt_version_print(ref->version, version, sizeof(version));
-    return molt_error_set(err, MOLT_ECHANGE,
-                          "%s: the MOLT_CHANGE of server '%s' in %s returned %d (%s); every "
-                          "process goes on with its old state",
-                          label, ref->desc->name, version, rc, molt_error_text(rc));
-}
-
-/* Make the new state of @p, which is claimed and has one to convert. */
-static int convert(struct molt_runtime *rt, struct molt_process *p, struct molt_world *world,
-                   const struct molt_server_ref *ref, size_t change, struct molt_error *err)
-{
-    if (change >= ref->n_changes || !ref->desc->change[change].fn ||
-        ref->change_types[change]->shape != p->state_block->type->shape) {
-        char label[128];
-        molt_process_label(p, label, sizeof(label));
-        return molt_error_set(err, MOLT_ECHANGE,
-                              "%s has a state of layout '%s' (%016llx), for which server '%s' has "
-                              "no MOLT_CHANGE",
-                              label, p->state_block->type->name,
-                              (unsigned long long)p->state_block->type->hash, ref->desc->name);
-    }
-    if (!make_prepared(rt, p, ref->state_type))
-        return molt_error_set(err, MOLT_ENOMEM, "no memory for a converted state of '%s'",
-                              ref->desc->name);
-    int rc = run_change(rt, p, world, (change_fn *)ref->desc->change[change].fn);
-    if (rc < 0) {
-        drop_prepared(rt, p);
-        return fail_change(p, ref, rc, err);
-    }
-    prepared_of(p)->at = atomic_load_explicit(&p->n_callbacks, memory_order_relaxed);
-    return 0;
-}
-
-/* Bring the prepared state of @p, which is claimed, up to date. *ret_n: of
- * states converted; *ret_redone: those that had to be once more. */
-static int prepare_one(struct molt_runtime *rt, struct molt_process *p,
-                       const struct molt_conversion *conv, size_t index, struct molt_error *err)
-{
-    const struct molt_server_ref *ref = molt_world_server(conv->new_world, conv->server_ids[index]);
-    /* No state before init: it will be made in the new layout. */
-    if (!ref || !p->state_block ||
-        atomic_load_explicit(&p->phase, memory_order_relaxed) == MOLT_PHASE_NEW ||
-        p->state_block->type == ref->state_type)
-        return 0;
-    if (prepared_of(p) && prepared_of(p)->state->type == ref->state_type &&
-        prepared_of(p)->at == atomic_load_explicit(&p->n_callbacks, memory_order_relaxed))
-        return 0;
-    bool is_redone = prepared_of(p) != NULL;
-    drop_prepared(rt, p);
-    int rc = convert(rt, p, conv->new_world, ref, conv->change_indexes[index], err);
-    if (rc < 0)
-        return rc;
-    if (is_redone)
-        rt->converted.n_redone++;
-    return 0;
-}
-
-/* The same of @p, which is held; and its state machine, which stays where it is. */
-static int prepare_held(struct molt_runtime *rt, struct molt_process *p,
-                        const struct molt_conversion *conv, size_t index, struct molt_error *err)
-{
-    int id = conv->server_ids[index];
-    int rc = molt_machine_prepare(p, molt_world_server(conv->old_world, id),
-                                  molt_world_server(conv->new_world, id), err);
-    return rc < 0 ? rc : prepare_one(rt, p, conv, index, err);
+    return molt_world_epoch(conv->old_world) != molt_world_epoch(conv->new_world);
 }
 
 /* ---- prepare ------------------------------------------------------------------- */
 
-/* Convert @p if it is between callbacks; else hold() will. */
-static int try_prepare(struct molt_runtime *rt, struct molt_process *p,
-                       const struct molt_conversion *conv, struct molt_error *err)
+/* A process that can't be converted to what was current can't be in the way of what comes. */
+static int prepare_one(struct molt_process *p, molt_pid pid, struct molt_world *world,
+                       struct molt_error *err)
 {
-    size_t index = listed(conv, p->server_id);
-    if (index == conv->n_servers || !molt_process_claim(p))
+    struct molt_migration_fault fault;
+    if (!molt_process_claim(p) && !molt_process_claim_wait(p, pid, molt_runtime_deadline(PAUSE_MS)))
         return 0;
-    /* Perhaps another process by now. */
-    index = listed(conv, p->server_id);
-    int rc = p->fiber || index == conv->n_servers ? 0 : prepare_one(rt, p, conv, index, err);
+    int rc = molt_adopt_prepare(p, world, &fault);
+    if (rc < 0 && rc != MOLT_ENOMEM && molt_adopt_behind(p))
+        rc = 0;
+    char label[128];
+    if (rc < 0)
+        molt_process_label(p, label, sizeof(label));
     molt_process_leave(p, 0, 0);
-    return rc;
+    return rc >= 0 ? 0
+                   : molt_error_set(err, rc, "%s: %s; every process goes on with its old state",
+                                    label, fault.why);
 }
 
 int molt_runtime_prepare(struct molt_runtime *rt, const struct molt_conversion *conv,
-                         struct molt_error *err)
+                         int deadline_ms, struct molt_error *err)
 {
-    rt->converted = (struct molt_conversion_result){0};
-    int rc = 0;
-    unsigned n = conv->n_servers ? atomic_load(&rt->table.n_slots) : 0;
+    if (!changes_layouts(conv))
+        return 0;
+    int rc = molt_sweep_finish(rt, molt_runtime_deadline(deadline_ms), err);
+    if (rc < 0)
+        return rc;
+    molt_sweep_stage(rt, conv->old_world);
+    unsigned n = atomic_load(&rt->table.n_slots);
     for (unsigned i = 0; rc == 0 && i < n; i++) {
         struct molt_process *p = molt_process_at(rt, i);
-        if (atomic_load_explicit(&p->pid, memory_order_acquire))
-            rc = try_prepare(rt, p, conv, err);
+        molt_pid pid = atomic_load_explicit(&p->pid, memory_order_acquire);
+        if (pid && p->server_id >= 0)
+            rc = prepare_one(p, pid, conv->new_world, err);
     }
     if (rc < 0)
         molt_runtime_unprepare(rt, conv);
     return rc;
 }
 
-/* ---- hold ---------------------------------------------------------------------- */
+/* ---- what is in the way ------------------------------------------------------------ */
+
+struct blocker {
+    struct molt_process *process; /* NULL: none */
+    molt_pid pid;
+    const struct molt_type *gone; /* in its mailbox; NULL: it is in a callback */
+    uint64_t timer;               /* its message is of the type `gone`; 0: none */
+    bool is_busy;                 /* somebody didn't pause in time */
+    char text[256];
+};
+
+static bool is_set(const struct blocker *blocker)
+{
+    return blocker->process || blocker->timer || blocker->is_busy;
+}
 
 static const struct molt_type *find_gone(const struct molt_conversion *conv,
                                          const struct molt_block *m)
@@ -222,7 +109,7 @@ static bool check_waiting(void *user, const struct molt_block *root)
     return !mail->gone;
 }
 
-/* @p is claimed and its inbox drained. */
+/* The caller has @p, and its inbox was drained. */
 static const struct molt_type *find_gone_mail(const struct molt_conversion *conv,
                                               const struct molt_process *p)
 {
@@ -264,11 +151,6 @@ static void check_timers(struct molt_runtime *rt, const struct molt_conversion *
                  (unsigned long long)blocker->pid);
 }
 
-static bool is_set(const struct blocker *blocker)
-{
-    return blocker->process || blocker->timer;
-}
-
 static void set_blocker(struct blocker *blocker, struct molt_process *p, molt_pid pid,
                         const struct molt_type *gone)
 {
@@ -282,105 +164,82 @@ static void set_blocker(struct blocker *blocker, struct molt_process *p, molt_pi
                  "%s has a message of the old layout of '%s' in its mailbox", label, gone->name);
         return;
     }
-    if (molt_process_claim(p)) {
-        molt_process_describe_wait(p, waits, sizeof(waits));
-        molt_process_leave(p, 0, 0);
-    }
+    molt_process_describe_wait(p, waits, sizeof(waits));
     snprintf(blocker->text, sizeof(blocker->text), "%s is in an old callback%s%s", label,
              waits[0] ? " that waits: " : "", waits);
 }
 
-/* Hold @p, of a listed server. Returns 1 if it is held now, 0 if it is blocked. */
-static int hold_one(struct molt_process *p, molt_pid pid, uint64_t deadline_ns,
-                    struct blocker *blocker)
+/* Everybody pauses, nobody with a message in hand, so a process is as good as claimed if it is
+ * running, unless a registered thread has just begun it. */
+static void check_process(struct molt_process *p, molt_pid pid, const struct molt_conversion *conv,
+                          struct blocker *blocker)
 {
-    if (molt_process_status(p) & MOLT_IS_HELD)
-        return 1;
-    if (!molt_process_claim_wait(p, pid, deadline_ns)) {
-        if (molt_process_pid(p) == pid)
-            set_blocker(blocker, p, pid, NULL);
-        return 0;
-    }
-    if (p->fiber) {
-        molt_process_leave(p, 0, 0);
-        set_blocker(blocker, p, pid, NULL);
-        return 0;
-    }
-    atomic_fetch_or(&p->status, MOLT_IS_HELD);
-    return 1;
-}
-
-/* Whether a gone layout waits in the mail of @p, or @p waits in an old callback
- * that may still send one. */
-static void check_mail(struct molt_process *p, molt_pid pid, const struct molt_conversion *conv,
-                       uint64_t deadline_ns, struct blocker *blocker)
-{
-    bool is_held = molt_process_status(p) & MOLT_IS_HELD;
-    if (!is_held && !molt_process_claim_wait(p, pid, deadline_ns)) {
-        if (molt_process_pid(p) == pid)
-            set_blocker(blocker, p, pid, NULL);
+    bool is_claimed = molt_process_claim(p);
+    if (!is_claimed && molt_process_phase(p) == MOLT_PHASE_NEW)
         return;
-    }
     molt_process_drain(p, &p->rt->executor.cache);
-    const struct molt_type *gone = find_gone_mail(conv, p);
-    bool is_straggler = p->fiber && !molt_process_is_supervisor(p);
-    if (!is_held)
-        molt_process_leave(p, 0, 0);
-    if (gone || is_straggler)
+    const struct molt_type *gone = conv ? find_gone_mail(conv, p) : NULL;
+    bool is_suspended =
+        p->fiber && p->fiber->act.is_holding_world && !molt_process_is_supervisor(p);
+    if (gone || is_suspended)
         set_blocker(blocker, p, pid, gone);
+    if (is_claimed)
+        molt_process_leave(p, 0, 0);
 }
 
-/* If @p is held, let it go, and count for how long. */
-static void release_held(struct molt_runtime *rt, struct molt_process *p)
+/* Timers before mailboxes: that is the way of a message. @conv NULL: mail doesn't matter. */
+static void check_all(struct molt_runtime *rt, const struct molt_conversion *conv,
+                      struct blocker *blocker)
 {
-    if (!(molt_process_status(p) & MOLT_IS_HELD))
-        return;
-    molt_process_leave(p, 0, MOLT_IS_HELD);
-    molt_stops_add(molt_code_stops(rt->code)->processes, molt_clock_ns() - rt->held_since_ns);
-}
-
-static void let_go(struct molt_runtime *rt)
-{
-    for (int id = 0; id < MOLT_SERVERS_MAX; id++)
-        if (atomic_load_explicit(&rt->held[id], memory_order_relaxed))
-            atomic_store(&rt->held[id], false);
-    unsigned n = atomic_load(&rt->table.n_slots);
-    for (unsigned i = 0; i < n; i++) {
-        release_held(rt, molt_process_at(rt, i));
-    }
-    rt->is_holding = false;
-}
-
-static int hold_all(struct molt_runtime *rt, const struct molt_conversion *conv,
-                    uint64_t deadline_ns, struct blocker *blocker, struct molt_error *err)
-{
-    for (size_t i = 0; i < conv->n_servers; i++)
-        if (conv->server_ids[i] >= 0 && conv->server_ids[i] < MOLT_SERVERS_MAX)
-            atomic_store(&rt->held[conv->server_ids[i]], true);
-    rt->is_holding = true;
-    rt->held_since_ns = molt_clock_ns();
-    uint64_t soon = molt_runtime_deadline(CLAIM_MS);
-    soon = soon < deadline_ns ? soon : deadline_ns;
-    int rc = 0;
-    /* Seq_cst: pairs with spawners; a process in a later slot is born held. */
-    unsigned n = atomic_load(&rt->table.n_slots);
-    for (unsigned i = 0; rc == 0 && !blocker->process && i < n; i++) {
-        struct molt_process *p = molt_process_at(rt, i);
-        molt_pid pid = atomic_load(&p->pid);
-        size_t index = pid ? listed(conv, p->server_id) : conv->n_servers;
-        if (index < conv->n_servers && hold_one(p, pid, soon, blocker))
-            rc = prepare_held(rt, p, conv, index, err);
-    }
-    /* Timers before mailboxes: that is the way of a message. */
-    if (rc == 0 && conv->n_types && !is_set(blocker))
+    if (conv)
         check_timers(rt, conv, blocker);
-    for (unsigned i = 0; rc == 0 && conv->n_types && !is_set(blocker) && i < n; i++) {
+    unsigned n = atomic_load(&rt->table.n_slots);
+    for (unsigned i = 0; !is_set(blocker) && i < n; i++) {
         struct molt_process *p = molt_process_at(rt, i);
         molt_pid pid = atomic_load(&p->pid);
         if (pid)
-            check_mail(p, pid, conv, soon, blocker);
+            check_process(p, pid, conv, blocker);
     }
-    return rc;
+}
+
+/* ---- pausing ------------------------------------------------------------------------ */
+
+/* Who runs a callback now; or @who, a thread, if nobody does any more. */
+static void name_busy(struct molt_runtime *rt, const char *who, struct blocker *blocker)
+{
+    char label[128];
+    snprintf(label, sizeof(label), "%s", who);
+    unsigned n = atomic_load(&rt->table.n_slots);
+    for (unsigned i = 0; i < n; i++) {
+        struct molt_process *p = molt_process_at(rt, i);
+        if (!molt_process_pid(p) ||
+            (molt_process_status(p) & MOLT_STATE_MASK) != MOLT_STATE_RUNNING)
+            continue;
+        molt_process_label(p, label, sizeof(label));
+        break;
+    }
+    blocker->is_busy = true;
+    snprintf(blocker->text, sizeof(blocker->text), "%s is in a callback", label);
+}
+
+static void pause_for(struct molt_runtime *rt, bool is_foreign_too, struct blocker *blocker)
+{
+    char who[64] = "";
+    rt->paused_since_ns = molt_clock_ns();
+    atomic_fetch_add(&rt->tick, 1); /* turns end */
+    if (molt_code_pause(rt->code, is_foreign_too, PAUSE_MS, who, sizeof(who)) == 0)
+        return;
+    rt->paused_since_ns = 0;
+    name_busy(rt, who, blocker);
+}
+
+void molt_runtime_resume(struct molt_runtime *rt)
+{
+    if (!rt->paused_since_ns)
+        return;
+    molt_code_resume(rt->code);
+    molt_stops_add(molt_code_stops(rt->code)->processes, molt_clock_ns() - rt->paused_since_ns);
+    rt->paused_since_ns = 0;
 }
 
 struct blocked {
@@ -405,31 +264,36 @@ static bool is_over(struct molt_process *p, void *user)
     return !is_blocked;
 }
 
-/* Wait until what blocked is over; nothing is held meanwhile. */
+/* Wait until what blocked is over; nobody pauses meanwhile. */
 static bool wait_for(struct molt_runtime *rt, const struct blocker *blocker,
                      const struct molt_conversion *conv, uint64_t deadline_ns)
 {
     if (blocker->timer)
         return molt_sends_watch(rt, blocker->timer, deadline_ns);
+    if (blocker->is_busy) {
+        uint64_t now = molt_clock_ns();
+        return now < deadline_ns &&
+               molt_code_grace(rt->code, (int)((deadline_ns - now) / 1000000) + 1) == 0;
+    }
     struct blocked blocked = {blocker, conv};
     return molt_process_watch(blocker->process, is_over, &blocked, deadline_ns);
 }
 
-int molt_runtime_hold(struct molt_runtime *rt, const struct molt_conversion *conv, int deadline_ms,
-                      struct molt_error *err)
+static int pause_until(struct molt_runtime *rt, const struct molt_conversion *conv,
+                       bool is_foreign_too, int deadline_ms, struct molt_error *err)
 {
     uint64_t deadline = molt_runtime_deadline(deadline_ms);
     atomic_store(&rt->is_upgrading, true);
     for (;;) {
         struct blocker blocker = {.process = NULL};
-        int rc = hold_all(rt, conv, deadline, &blocker, err);
-        if (rc == 0 && !is_set(&blocker))
+        pause_for(rt, is_foreign_too, &blocker);
+        if (!is_set(&blocker) && conv && molt_code_is_anybody_late(rt->code))
+            name_busy(rt, "a worker", &blocker);
+        if (!is_set(&blocker))
+            check_all(rt, conv, &blocker);
+        if (!is_set(&blocker))
             return 0;
-        let_go(rt);
-        if (rc < 0) {
-            molt_runtime_unprepare(rt, conv);
-            return rc;
-        }
+        molt_runtime_resume(rt);
         if (wait_for(rt, &blocker, conv, deadline))
             continue;
         molt_run_end_upgrade(rt);
@@ -438,75 +302,56 @@ int molt_runtime_hold(struct molt_runtime *rt, const struct molt_conversion *con
     }
 }
 
+int molt_runtime_hold(struct molt_runtime *rt, const struct molt_conversion *conv, int deadline_ms,
+                      struct molt_error *err)
+{
+    return conv->n_types ? pause_until(rt, conv, false, deadline_ms, err) : 0;
+}
+
+int molt_runtime_pause(struct molt_runtime *rt, int deadline_ms, struct molt_error *err)
+{
+    int rc = pause_until(rt, NULL, true, deadline_ms, err);
+    if (rc == 0)
+        molt_run_end_upgrade(rt);
+    return rc;
+}
+
 /* ---- adopt and unprepare ----------------------------------------------------------- */
-
-static void free_noted(struct molt_runtime *rt, struct molt_process *p)
-{
-    const struct molt_prepared *prepared = prepared_of(p);
-    for (size_t i = 0; i < prepared->n_frees; i++)
-        if (molt_block_owner(prepared->frees[i]) == &p->owner)
-            molt_block_drop(rt->heap, &rt->executor.cache, prepared->frees[i]);
-}
-
-/* @p is held. */
-static void adopt_one(struct molt_runtime *rt, struct molt_process *p)
-{
-    struct molt_prepared *prepared = prepared_of(p);
-    if (!prepared)
-        return;
-    free_noted(rt, p);
-    molt_block_drop(rt->heap, &rt->executor.cache, p->state_block);
-    molt_list_each (node, tmp, &prepared->owner.blocks) {
-        molt_list_unlink(node);
-        molt_owner_add(&p->owner, molt_container_of(node, struct molt_block, link));
-    }
-    p->state_block = prepared->state;
-    drop_prepared(rt, p);
-    rt->converted.n_processes++;
-}
-
-static void adopt_or_drop(struct molt_runtime *rt, struct molt_process *p, bool is_adopted)
-{
-    if (molt_process_status(p) & MOLT_IS_HELD) {
-        if (is_adopted) {
-            molt_machine_adopt(p);
-            adopt_one(rt, p);
-        } else {
-            drop_prepared(rt, p);
-        }
-        release_held(rt, p);
-        return;
-    }
-    drop_prepared(rt, p);
-}
-
-static void end_conversion(struct molt_runtime *rt, bool is_adopted)
-{
-    for (int id = 0; rt->is_holding && id < MOLT_SERVERS_MAX; id++)
-        atomic_store(&rt->held[id], false);
-    unsigned n = atomic_load(&rt->table.n_slots);
-    for (unsigned i = 0; i < n; i++)
-        adopt_or_drop(rt, molt_process_at(rt, i), is_adopted);
-    if (rt->is_holding)
-        rt->converted.held_ns = molt_clock_ns() - rt->held_since_ns;
-    rt->is_holding = false;
-    molt_run_end_upgrade(rt);
-}
 
 void molt_runtime_adopt(struct molt_runtime *rt, const struct molt_conversion *conv,
                         struct molt_conversion_result *ret)
 {
-    (void)conv;
-    end_conversion(rt, true);
+    uint64_t since = rt->paused_since_ns;
+    struct molt_conversion_result result = {.held_ns = since ? molt_clock_ns() - since : 0};
+    molt_runtime_resume(rt);
+    molt_sweep_begin(rt);
+    molt_run_end_upgrade(rt);
+    if (changes_layouts(conv)) {
+        (void)molt_runtime_sweep(rt, FIRST_SWEEP_MS);
+        result.n_processes = atomic_load(&rt->sweep.n_adopted);
+        result.n_redone = atomic_load(&rt->sweep.n_redone);
+    }
     if (ret)
-        *ret = rt->converted;
-    rt->converted = (struct molt_conversion_result){0};
+        *ret = result;
     molt_runtime_reconcile(rt);
+}
+
+/* What is busy now drops it when it sees that it is of another staging. */
+static void unprepare_one(struct molt_process *p)
+{
+    if (!atomic_load_explicit(&p->prepared, memory_order_relaxed) || !molt_process_claim(p))
+        return;
+    molt_adopt_drop_prepared(p, &p->rt->executor.cache);
+    molt_process_leave(p, 0, 0);
 }
 
 void molt_runtime_unprepare(struct molt_runtime *rt, const struct molt_conversion *conv)
 {
     (void)conv;
-    end_conversion(rt, false);
-    rt->converted = (struct molt_conversion_result){0};
+    molt_runtime_resume(rt);
+    unsigned n = rt->sweep.is_staged ? atomic_load(&rt->table.n_slots) : 0;
+    for (unsigned i = 0; i < n; i++)
+        unprepare_one(molt_process_at(rt, i));
+    molt_sweep_cancel(rt);
+    molt_run_end_upgrade(rt);
 }

@@ -5,12 +5,14 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "runtime/adopt.h"
 #include "runtime/callback.h"
 #include "runtime/machine.h"
 #include "runtime/relation.h"
 #include "runtime/rt.h"
 #include "runtime/socket.h"
 #include "runtime/supervisor.h"
+#include "runtime/translate.h"
 #include "runtime/worker.h"
 
 /* ---- tasks -> callbacks --------------------------------------------------------- */
@@ -29,6 +31,10 @@ static enum molt_outcome run_init(struct molt_worker *w, struct molt_process *p,
 {
     if (!ref)
         return end_new(p, MOLT_EUNDEF, "its server is gone from the current world");
+    struct molt_migration_fault fault;
+    if (p->arg && !molt_translate_fits(world, p->arg) &&
+        molt_translate(&w->runner, p, world, &p->arg, &fault) < 0)
+        return end_new(p, fault.code == MOLT_ENOMEM ? MOLT_ENOMEM : MOLT_ETYPE, fault.why);
     struct molt_block *arg = p->arg;
     if (arg && ref->init_type && arg->type != ref->init_type)
         return end_new(p, MOLT_ETYPE, "its argument is of another type than its init takes");
@@ -289,7 +295,64 @@ static bool is_too_large(struct molt_process *p, struct molt_block *m)
     return true;
 }
 
+/* Out of memory for @m: it stays in front, and is tried again soon. */
+static enum molt_outcome put_back(struct molt_worker *w, struct molt_process *p,
+                                  struct molt_block *m)
+{
+    molt_process_untake(p, m);
+    w->is_starved = true;
+    w->runner.budget = 0;
+    return MOLT_TURN_DONE;
+}
+
+/* @m, or what it brings, doesn't fit @world, and can't be converted. */
+static void report_unfit(struct molt_process *p, const struct molt_block *m,
+                         const struct molt_world *world, const char *why)
+{
+    char label[128];
+    molt_process_label(p, label, sizeof(label));
+    molt_runtime_log(p->rt, MOLT_WARN,
+                     "%s: a message of type '%s' can't be converted for world %llu: %s", label,
+                     m->type->name, (unsigned long long)world->id, why);
+}
+
+static enum molt_outcome run_fitting(struct molt_worker *w, struct molt_process *p,
+                                     struct molt_world *world, const struct molt_server_ref *ref,
+                                     struct molt_block *m);
+
+__attribute__((noinline)) static enum molt_outcome
+run_translated(struct molt_worker *w, struct molt_process *p, struct molt_world *world,
+               const struct molt_server_ref *ref, struct molt_block *m)
+{
+    struct molt_migration_fault fault;
+    bool is_machine = molt_process_is_machine(p);
+    int rc = molt_translate(&w->runner, p, world, &m, &fault);
+    if (rc == MOLT_ENOMEM && !is_machine)
+        return put_back(w, p, m);
+    if (rc < 0)
+        report_unfit(p, m, world, fault.why);
+    else if (is_machine)
+        molt_machine_replace(p, m);
+    /* Of a type without a handler, on_other hears; but nobody may look into what it brings. */
+    if (rc >= 0 || !molt_world_takes(world, m->type))
+        return run_fitting(w, p, world, ref, m);
+    refuse_message(p, m, rc == MOLT_ENOMEM ? rc : MOLT_ETYPE, ref,
+                   "what it leads to can't be converted");
+    molt_message_drop(w->rt->heap, &w->runner.cache, m);
+    if (is_machine)
+        molt_machine_skip(p);
+    return MOLT_TURN_DONE;
+}
+
 static enum molt_outcome run_message(struct molt_worker *w, struct molt_process *p,
+                                     struct molt_world *world, const struct molt_server_ref *ref,
+                                     struct molt_block *m)
+{
+    return __builtin_expect(molt_translate_fits(world, m), 1) ? run_fitting(w, p, world, ref, m)
+                                                              : run_translated(w, p, world, ref, m);
+}
+
+static enum molt_outcome run_fitting(struct molt_worker *w, struct molt_process *p,
                                      struct molt_world *world, const struct molt_server_ref *ref,
                                      struct molt_block *m)
 {
@@ -392,19 +455,10 @@ enum molt_outcome molt_dispatch_taken(struct molt_worker *w, struct molt_process
     return run_message(w, p, world, ref, m);
 }
 
-enum molt_outcome molt_dispatch(struct molt_worker *w, struct molt_process *p, enum molt_task task)
+static enum molt_outcome run_task(struct molt_worker *w, struct molt_process *p,
+                                  struct molt_world *world, enum molt_task task,
+                                  struct molt_block *m)
 {
-    if (task == MOLT_TASK_KILL)
-        return MOLT_TURN_ENDED;
-    struct molt_block *m = NULL;
-    if (task == MOLT_TASK_MESSAGE) {
-        m = molt_process_take(p);
-        molt_worker_count(&w->n_messages);
-    }
-    /* The boundary comes after the message was taken. */
-    struct molt_world *world = molt_participant_boundary(&w->participant, w->rt->current);
-    if (molt_process_is_supervisor(p))
-        return run_native(w, p, world, m);
     const struct molt_server_ref *ref = molt_world_server(world, p->server_id);
     switch (task) {
     case MOLT_TASK_INIT:
@@ -426,4 +480,40 @@ enum molt_outcome molt_dispatch(struct molt_worker *w, struct molt_process *p, e
     default:
         return molt_dispatch_taken(w, p, world, ref, m);
     }
+}
+
+enum molt_outcome molt_dispatch_adopting(struct molt_worker *w, struct molt_process *p,
+                                         struct molt_world *world, enum molt_task task,
+                                         struct molt_block *m)
+{
+    world = molt_adopt_before(w, p, world);
+    if (world) {
+        enum molt_outcome outcome = run_task(w, p, world, task, m);
+        molt_adopt_after(w, p);
+        return outcome;
+    }
+    /* It fits no world that there is, which can't be; but if it were, nobody may touch
+     * its blocks. */
+    if (m)
+        molt_message_drop(w->rt->heap, &w->runner.cache, m);
+    p->end_reason = MOLT_ECHANGE;
+    return MOLT_TURN_ENDED;
+}
+
+enum molt_outcome molt_dispatch(struct molt_worker *w, struct molt_process *p, enum molt_task task)
+{
+    if (task == MOLT_TASK_KILL)
+        return MOLT_TURN_ENDED;
+    struct molt_block *m = NULL;
+    if (task == MOLT_TASK_MESSAGE) {
+        m = molt_process_take(p);
+        molt_worker_count(&w->n_messages);
+    }
+    /* The boundary comes after the message was taken. */
+    struct molt_world *world = molt_participant_boundary(&w->participant, w->rt->current);
+    if (molt_process_is_supervisor(p))
+        return run_native(w, p, world, m);
+    return __builtin_expect(molt_adopt_is_due(p, world), 0)
+               ? molt_dispatch_adopting(w, p, world, task, m)
+               : run_task(w, p, world, task, m);
 }

@@ -24,6 +24,12 @@ enum molt_outcome molt_dispatch_taken(struct molt_worker *w, struct molt_process
                                       struct molt_world *world, const struct molt_server_ref *ref,
                                       struct molt_block *m);
 
+/* Do @task (of MESSAGE with @m, else NULL) of @p, which may have to change over to @world
+ * first. */
+enum molt_outcome molt_dispatch_adopting(struct molt_worker *w, struct molt_process *p,
+                                         struct molt_world *world, enum molt_task task,
+                                         struct molt_block *m);
+
 /* Do @task, which was just picked. */
 enum molt_outcome molt_dispatch(struct molt_worker *w, struct molt_process *p, enum molt_task task);
 

@@ -230,6 +230,11 @@ void molt_machine_take_up(struct molt_process *p, struct molt_block *root)
     (void)is_next;
 }
 
+void molt_machine_replace(struct molt_process *p, struct molt_block *root)
+{
+    message_of(p->machine->core.event)->root = root;
+}
+
 void molt_machine_skip(struct molt_process *p)
 {
     struct molt_machine *m = p->machine;

@@ -42,7 +42,8 @@ struct molt_machine {
     struct molt_machine_event *spare;             /* for the next message; there is always one */
     struct molt_timer *timers[MOLT_STATEM_SLOTS]; /* NULL: not needed yet */
     uint64_t deadline_ns[MOLT_STATEM_SLOTS];      /* of the core's armed ones */
-    uint8_t map[MOLT_STATES_MAX];                 /* of a held process: its states' next numbers */
+    uint8_t map[MOLT_STATES_MAX];                 /* its states' next numbers, see adopt.c */
+    _Atomic uintptr_t behind;                     /* in place of molt_process.behind */
     char state_name[MOLT_NAME_MAX];               /* for listings */
 };
 
@@ -76,6 +77,8 @@ bool molt_machine_next(struct molt_process *p, const struct molt_server_ref *ref
 
 /* @root, taken out of the mailbox, is handled next. */
 void molt_machine_take_up(struct molt_process *p, struct molt_block *root);
+/* The message at hand was converted, and is @root now. */
+void molt_machine_replace(struct molt_process *p, struct molt_block *root);
 /* The message at hand has no handler, and is the caller's. */
 void molt_machine_skip(struct molt_process *p);
 
@@ -90,13 +93,13 @@ const struct molt_handler *molt_machine_handler(const struct molt_process *p,
 void molt_machine_end(struct molt_process *p, struct molt_activation *act,
                       const struct molt_server_ref *ref);
 
-/* ---- upgrades, by the executor ------------------------------------------------ */
+/* ---- upgrades, by whoever runs or claimed it ------------------------------------------------ */
 
-/* @p, which is held, may go on in @next: states keep their names. MOLT_EREFUSED: the
+/* @p may go on in @next: states keep their names. MOLT_EREFUSED: the
  * one that it is in is gone, or its server changes its kind. */
 int molt_machine_prepare(struct molt_process *p, const struct molt_server_ref *now,
                          const struct molt_server_ref *next, struct molt_error *err);
-/* It does, and is still held. */
+/* Right after that: it does. */
 void molt_machine_adopt(struct molt_process *p);
 
 /* ---- looking ----------------------------------------------------------------- */

@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: The molt authors */
 #include "runtime/mail.h"
 
+#include "runtime/adopt.h"
 #include "runtime/block_quick.h"
 #include "runtime/callback_quick.h"
 #include "runtime/dispatch.h"
@@ -137,6 +138,10 @@ static inline enum molt_outcome handle(struct row *row, struct molt_block *m)
     bool is_call = molt_message_kind(m) == MOLT_MESSAGE_CALL;
     molt_worker_count(&w->n_messages);
     struct molt_world *world = pass_boundary(row);
+    if (__builtin_expect(molt_adopt_is_due(p, world), 0)) {
+        row->world = NULL;
+        return molt_dispatch_adopting(w, p, world, MOLT_TASK_MESSAGE, m);
+    }
     if (__builtin_expect(!find_again(row, m, is_call), 0)) {
         row->world = NULL;
         return molt_dispatch_taken(w, p, world, row->ref, m);

@@ -643,6 +643,35 @@ void molt_migration_adopt(struct molt_migration *migration, struct molt_heap *he
     forget(migration);
 }
 
+static void replace_old(struct molt_heap *heap, struct molt_block_cache *cache,
+                        const struct molt_owner *owner, struct molt_block *old)
+{
+    if (molt_block_owner(old) != owner)
+        return;
+    molt_list_unlink(&old->link);
+    molt_block_release(heap, cache, old);
+}
+
+static void give_list(struct molt_owner *from, struct molt_list *to, struct molt_owner *owner)
+{
+    for (struct molt_list *node = from->blocks.next; node != &from->blocks; node = node->next)
+        atomic_store_explicit(&block_of(node)->owner, owner, memory_order_release);
+    molt_list_splice(to, &from->blocks);
+}
+
+void molt_migration_replace(struct molt_migration *migration, struct molt_heap *heap,
+                            struct molt_block_cache *cache, struct molt_list *blocks,
+                            struct molt_owner *owner)
+{
+    for (size_t i = 0; i < migration->n_frees; i++)
+        replace_old(heap, cache, owner, migration->frees[i]);
+    for (size_t i = 0; i < migration->n_moved; i++)
+        replace_old(heap, cache, owner, migration->moved[i].old);
+    give_list(&migration->made, blocks, owner);
+    give_list(&migration->written, blocks, owner);
+    forget(migration);
+}
+
 void molt_migration_drop(struct molt_migration *migration, struct molt_heap *heap,
                          struct molt_block_cache *cache)
 {

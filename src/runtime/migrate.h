@@ -76,6 +76,11 @@ void molt_migration_free_later(struct molt_migration *migration, struct molt_blo
 void molt_migration_adopt(struct molt_migration *migration, struct molt_heap *heap,
                           struct molt_block_cache *cache, struct molt_owner *owner);
 
+/* The same for blocks on a list of their own, which nobody counts: @owner's, too. */
+void molt_migration_replace(struct molt_migration *migration, struct molt_heap *heap,
+                            struct molt_block_cache *cache, struct molt_list *blocks,
+                            struct molt_owner *owner);
+
 /* Throw away what was made. */
 void molt_migration_drop(struct molt_migration *migration, struct molt_heap *heap,
                          struct molt_block_cache *cache);

@@ -38,7 +38,7 @@ struct molt_graph {
     size_t n_kinds, n_kinds_max;
     struct molt_kind *kinds;
     struct molt_kind few[MOLT_KINDS_FEW]; /* what most need */
-    bool has_called; /* an author's conversion */
+    bool has_called;                      /* an author's conversion */
 };
 
 /* The block that @value leads to, anybody's; NULL if none. */

@@ -102,7 +102,6 @@ enum {
 #define MOLT_IS_IN_QUEUE 0x40000u     /* an entry of it is in a queue, perhaps a stale one */
 #define MOLT_IS_CLAIM_WANTED 0x80000u /* whoever leaves it hands it over to the executor */
 #define MOLT_IS_WATCHED 0x100000u     /* the executor waits for any change */
-#define MOLT_IS_HELD 0x200000u        /* claimed until adopt or unprepare */
 #define MOLT_IS_NAMED 0x400000u       /* has or may have a registered name */
 #define MOLT_IS_TRAPPING 0x800000u    /* molt_trap_exit() */
 #define MOLT_IS_GROUPED 0x1000000u    /* is or may be a member of groups */
@@ -137,14 +136,7 @@ static inline uint64_t molt_inbox_with(uint64_t inbox, struct molt_block *root)
 
 struct molt_deferred; /* calls that were neither answered nor failed yet */
 
-/* What a conversion made and did. */
-struct molt_prepared {
-    struct molt_owner owner;
-    struct molt_block *state;
-    uint64_t at;               /* n_callbacks */
-    struct molt_block **frees; /* what the change function freed */
-    size_t n_frees;
-};
+struct molt_prepared; /* what staging made of its blocks, see adopt.h */
 
 struct molt_process {
     /* Any thread. */
@@ -180,10 +172,11 @@ struct molt_process {
         struct molt_block *arg;         /* of the spawn, packed; in MOLT_PHASE_NEW */
         struct molt_deferred *deferred; /* afterwards */
     };
-    _Atomic(struct molt_prepared *) prepared; /* of the executor; who takes it frees it */
+    _Atomic(struct molt_prepared *) prepared;
     union {
         void *native_state;             /* of a supervisor */
         struct molt_machine *machine;   /* if it is one */
+        _Atomic uintptr_t behind;       /* of others: see adopt.h */
         struct molt_process *free_next; /* of whoever has the free slot */
     };
 
@@ -194,8 +187,9 @@ struct molt_process {
         uint64_t generation; /* of the last process, in a free slot */
     };
     uint32_t slot : MOLT_SLOT_BITS;
-    uint32_t priority : 32 - MOLT_SLOT_BITS; /* enum molt_priority */
-    short server_id;                         /* -1: a supervisor */
+    atomic_uchar epoch;          /* not constant: of its blocks' layouts, see adopt.h */
+    short server_id : 13;        /* -1: a supervisor */
+    unsigned short priority : 3; /* enum molt_priority */
     atomic_uchar phase;
 
     struct molt_spin tie_lock;       /* guards what follows, down to bounds */
@@ -206,6 +200,7 @@ struct molt_process {
 
 /* Four cache lines, which it shares with nobody. */
 _Static_assert(sizeof(struct molt_process) == 256, "a process is small");
+_Static_assert(MOLT_SERVERS_MAX <= 4096, "ids fit into server_id");
 
 #define MOLT_EXIT_ASKED (UINT64_C(1) << 32)
 #define MOLT_EXIT_KILL (UINT64_C(1) << 33)
@@ -341,10 +336,6 @@ void molt_process_destroy(struct molt_process *p, int reason);
 /* Abandon the stack of its callback, with all that came for that one alone. By
  * @runner, who runs it. */
 void molt_process_leave_stack(struct molt_process *p, struct molt_runner *runner);
-
-/* Free what a conversion made, if it is still there. By the executor, or by
- * whoever runs the process. */
-void molt_process_drop_prepared(struct molt_process *p, struct molt_block_cache *cache);
 
 /* ---- events, any thread ----------------------------------------------------- */
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "runtime/adopt.h"
 #include "runtime/after.h"
 #include "runtime/fiber.h"
 #include "runtime/lane.h"
@@ -55,6 +56,7 @@ static molt_pid begin(struct molt_process *p, const struct molt_spawn *spawn,
     p->priority = spawn->priority;
     p->end_reason = 0;
     atomic_store_explicit(&p->phase, MOLT_PHASE_NEW, memory_order_relaxed);
+    atomic_store_explicit(&p->epoch, 0, memory_order_relaxed);
     atomic_store_explicit(&p->sockets, NULL, memory_order_relaxed);
     atomic_store_explicit(&p->n_callbacks, 0, memory_order_relaxed);
     atomic_store_explicit(&p->owner.bytes, 0, memory_order_relaxed);
@@ -65,7 +67,7 @@ static molt_pid begin(struct molt_process *p, const struct molt_spawn *spawn,
     return pid;
 }
 
-/* From here on a worker may run it, unless its server is held. */
+/* From here on a worker may run it. */
 static void publish(struct molt_process *p)
 {
     /* Somebody may have sent already, or asked it to end; if that was meant for
@@ -74,14 +76,6 @@ static void publish(struct molt_process *p)
         MOLT_IS_NAMED | MOLT_IS_GROUPED | MOLT_IS_TIED | MOLT_DO_MAIL | MOLT_DO_EXIT | MOLT_DO_KILL;
     unsigned clear = ~(OF_THE_SLOT | keep | MOLT_STATE_MASK);
     unsigned set = MOLT_DO_INIT | (p->bounds ? MOLT_IS_LIMITED : 0);
-    /* Seq_cst: see grow() in process_table.c. */
-    if (p->server_id >= 0 && atomic_load(&p->rt->held[p->server_id])) {
-        unsigned old = molt_process_status(p), new;
-        do
-            new = (old & ~clear & ~MOLT_STATE_MASK) | set | MOLT_IS_HELD | MOLT_STATE_CLAIMED;
-        while (!atomic_compare_exchange_weak(&p->status, &old, new));
-        return;
-    }
     molt_process_leave(p, set, clear);
 }
 
@@ -212,7 +206,7 @@ void molt_process_leave_stack(struct molt_process *p, struct molt_runner *runner
     if (act->is_visiting)
         molt_participant_return(runner->participant);
     if (act->is_holding_world) {
-        molt_world_release(atomic_load_explicit(&p->world, memory_order_relaxed));
+        molt_adopt_release(p, atomic_load_explicit(&p->world, memory_order_relaxed));
         molt_worker_count_holding(act->worker, -1L);
     }
     molt_activation_clear(act);
@@ -220,21 +214,8 @@ void molt_process_leave_stack(struct molt_process *p, struct molt_runner *runner
     molt_fiber_abandon(&act->worker->fibers, fiber);
 }
 
-void molt_process_drop_prepared(struct molt_process *p, struct molt_block_cache *cache)
-{
-    if (!atomic_load_explicit(&p->prepared, memory_order_relaxed))
-        return;
-    struct molt_prepared *prepared = atomic_exchange(&p->prepared, NULL);
-    if (!prepared)
-        return;
-    molt_block_drop_list(p->rt->heap, cache, &prepared->owner.blocks);
-    free(prepared->frees);
-    free(prepared);
-}
-
 static void drop_blocks(struct molt_process *p, struct molt_block_cache *cache)
 {
-    molt_process_drop_prepared(p, cache);
     molt_block_drop_list(p->rt->heap, cache, &p->owner.blocks);
     if (molt_process_is_supervisor(p))
         molt_supervisor_free(p->native_state);
@@ -264,6 +245,7 @@ void molt_process_destroy(struct molt_process *p, int reason)
     struct molt_runner *runner = runner_for(rt);
     end_wait(p, runner);
     molt_process_leave_stack(p, runner);
+    molt_adopt_forget(p, &runner->cache);
     if (molt_process_is_machine(p))
         molt_machine_free(p, &runner->cache);
     drop_timeout(p);

@@ -69,8 +69,8 @@ static int grow(struct molt_runtime *rt)
         table->free = p;
     }
     atomic_store_explicit(&table->segments[n / MOLT_SEGMENT_SLOTS], segment, memory_order_release);
-    /* Seq_cst: pairs with the executor, which raises a flag in molt_runtime.held
-     * and then reads n_slots; a spawner does the reverse. */
+    /* Seq_cst: pairs with the sweep, which reads it after a commit: who begins in a
+     * later slot begins in the new world. */
     atomic_store(&table->n_slots, n + MOLT_SEGMENT_SLOTS);
     return 0;
 }

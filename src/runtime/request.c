@@ -7,6 +7,7 @@
 
 #include "runtime/fiber.h"
 #include "runtime/rt.h"
+#include "runtime/translate.h"
 #include "runtime/wait.h"
 
 /* ---- sets ---------------------------------------------------------------------- */
@@ -194,10 +195,11 @@ static int fetch(struct molt_process *p, struct molt_request_entry *entry,
 {
     await_done(entry);
     entry->is_used = false;
+    int rc = entry->root ? molt_translate_reply(p, &entry->root) : 0;
     if (entry->root)
         molt_wait_accept(p, entry->root);
     *ret_root = entry->root;
-    return entry->rc;
+    return rc < 0 ? rc : entry->rc;
 }
 
 int molt_request_await(struct molt_process *p, uint64_t ref, int timeout_ms,

@@ -23,6 +23,7 @@
 #include "runtime/runtime.h"
 #include "runtime/scan.h"
 #include "runtime/socket.h"
+#include "runtime/sweep.h"
 #include "runtime/table.h"
 
 struct molt_resolver;
@@ -62,14 +63,12 @@ struct molt_runtime {
     /* Of the executor: one thread at a time. */
     struct molt_runner executor;
     struct molt_participant participant;
-    pthread_mutex_t quiet_lock;         /* nothing nests in it */
-    pthread_cond_t quiet;               /* a process it waits for changed */
-    atomic_bool held[MOLT_SERVERS_MAX]; /* by server id; read at spawn */
-    bool is_holding;
+    pthread_mutex_t quiet_lock; /* nothing nests in it */
+    pthread_cond_t quiet;       /* a process it waits for changed */
+    struct molt_sweep sweep;
     atomic_ullong n_kept;     /* callbacks that passed a boundary and went on */
     atomic_bool is_upgrading; /* an upgrade waits for processes: `run` stays due */
-    uint64_t held_since_ns;
-    struct molt_conversion_result converted;
+    uint64_t paused_since_ns; /* 0: nobody pauses */
 
     struct molt_scan scan;
 

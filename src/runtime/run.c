@@ -8,6 +8,7 @@
  * for processes, `run` is only due and begins when that is over: it would be in
  * the way again, and its next restart would come at once.
  */
+#include "code/layout.h"
 #include "runtime/fiber.h"
 #include "runtime/rt.h"
 #include "runtime/wait.h"
@@ -43,15 +44,23 @@ int molt_continue(void)
 /* ---- upgrade points --------------------------------------------------------------- */
 
 /* Answer who waits for the worker's boundary: what the callback did so far is done.
- * False if there is a newer world. */
+ * False if there is a newer world, unless the state can't be converted for that. */
 static bool pass_boundary(struct molt_process *p, struct molt_runner *runner)
 {
-    const struct molt_world *mine = atomic_load_explicit(&p->world, memory_order_relaxed);
-    if (atomic_load(p->rt->current) != mine)
+    struct molt_world *mine = atomic_load_explicit(&p->world, memory_order_relaxed);
+    if (molt_code_is_pausing(p->rt->code))
+        return false;
+    if (!p->fiber->act.unfit_epoch && atomic_load(p->rt->current) != mine)
         return false;
     /* Before the boundary: see has_nothing() of scan.c. */
     atomic_fetch_add(&p->rt->n_kept, 1);
-    return molt_participant_boundary(runner->participant, p->rt->current) == mine;
+    const struct molt_world *now = molt_participant_boundary(runner->participant, p->rt->current);
+    if (now == mine)
+        return true;
+    if (molt_world_epoch(now) != p->fiber->act.unfit_epoch)
+        return false;
+    molt_participant_visit(runner->participant, mine);
+    return true;
 }
 
 /* Somebody wants something of the process, or it is behind. */

@@ -3,6 +3,7 @@
 #include "runtime/runner.h"
 
 #include "runtime/message.h"
+#include "runtime/migrate.h"
 #include "runtime/rt.h"
 #include "runtime/runner_quick.h"
 
@@ -45,8 +46,7 @@ struct molt_owner *molt_runner_owner(struct molt_runner *runner)
     if (!runner->process)
         return &runner->outside.owner;
     struct molt_process *p = runner->process;
-    return runner->is_converting ? &atomic_load_explicit(&p->prepared, memory_order_relaxed)->owner
-                                 : &p->owner;
+    return runner->is_converting ? &runner->migration->written : &p->owner;
 }
 
 struct molt_world *molt_runner_world(const struct molt_runner *runner)
@@ -80,10 +80,7 @@ void molt_runner_drop(struct molt_runner *runner, struct molt_block *root)
 static const struct molt_block *pinned_block(const struct molt_runner *runner)
 {
     const struct molt_process *p = runner->process;
-    if (!p)
-        return NULL;
-    return runner->is_converting ? atomic_load_explicit(&p->prepared, memory_order_relaxed)->state
-                                 : p->state_block;
+    return p ? p->state_block : NULL;
 }
 
 static int take_any(struct molt_runner *runner, void *payload, struct molt_block **ret_root)

@@ -18,6 +18,7 @@
 #include "runtime/block.h"
 #include "runtime/process.h"
 
+struct molt_migration;
 struct molt_runtime;
 struct molt_worker;
 
@@ -38,9 +39,10 @@ struct molt_runner {
     /* The slot that was sent to last, and by which pid. */
     molt_pid target_pid;
     struct molt_process *target;
-    int budget;         /* of the turn that runs */
-    bool is_converting; /* a change function runs */
-    bool is_failed;     /* in it, a thunk stub was met */
+    int budget;                       /* of the turn that runs */
+    bool is_converting;               /* a change function runs */
+    bool is_failed;                   /* in it, a thunk stub was met */
+    struct molt_migration *migration; /* that it is for */
 };
 
 /* Joins the heap with its cache; @participant is joined already. */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The molt authors */
 #include "runtime/runtime.h"
+#include "runtime/adopt.h"
 
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -195,6 +197,7 @@ void molt_runtime_free(struct molt_runtime *rt)
         molt_runner_fini(&rt->executor);
         molt_code_leave(rt->code, &rt->participant);
     }
+    molt_sweep_fini(rt);
     molt_tables_fini(&rt->tables);
     molt_sends_fini(rt);
     molt_requests_fini(&rt->requests);
@@ -426,12 +429,16 @@ static void describe_claimed(struct molt_process *p, struct molt_process_info *i
 {
     const struct molt_world *world = atomic_load_explicit(&p->world, memory_order_relaxed);
     info->world = p->fiber && world ? world->id : 0;
+    const struct molt_world *behind = molt_adopt_behind(p);
+    info->behind = behind ? behind->id : 0;
     info->state_type = p->state_block ? p->state_block->type : NULL;
     for (const struct molt_block *m = p->mail; m; m = molt_message_after(m))
         (void)add_bytes(&info->bytes, m);
     (void)molt_machine_each(p, add_bytes, &info->bytes);
     molt_process_describe_wait(p, wait, size);
     molt_machine_describe(p, wait, size);
+    if (behind && !wait[0])
+        snprintf(wait, size, "conversion, in world %llu", (unsigned long long)behind->id);
 }
 
 int molt_runtime_each_process(struct molt_runtime *rt,
@@ -483,8 +490,7 @@ int molt_runtime_kill(struct molt_runtime *rt, molt_pid pid)
     struct molt_process *p = rc == 0 ? molt_process_find(rt, pid) : NULL;
     if (rc < 0)
         return rc;
-    /* A held process ends when the upgrade lets it go. */
-    if (!p || !(molt_process_status(p) & MOLT_IS_HELD))
+    if (p)
         wait_ended(rt, pid, NEVER_NS);
     return 0;
 }
@@ -540,6 +546,9 @@ void molt_runtime_stats(struct molt_runtime *rt, struct molt_runtime_stats *ret)
     ret->preempted = atomic_load_explicit(&rt->n_preempted, memory_order_relaxed);
     ret->handovers = atomic_load_explicit(&rt->n_handovers, memory_order_relaxed);
     ret->stack_bytes = rt->config.stack_bytes;
+    ret->n_behind = atomic_load_explicit(&rt->sweep.n_behind, memory_order_relaxed);
+    if (rt->sweep.is_on)
+        ret->n_unswept = atomic_load(&rt->table.n_slots) - rt->sweep.next;
     for (unsigned i = 0; i < rt->n_threads; i++) {
         struct molt_worker *w = &rt->workers[i];
         size_t deepest = molt_fiber_measure(&w->fibers);

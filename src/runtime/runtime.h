@@ -111,6 +111,8 @@ struct molt_process_info {
     uint64_t callbacks;      /* run so far */
     const struct molt_type *state_type;
     molt_pid parent;
+    uint64_t behind; /* id of the older world that it goes on in, because it can't be
+                        converted for the current one; else 0 */
 };
 
 /* Each process, from any thread; not one consistent instant. */
@@ -176,48 +178,55 @@ int molt_runtime_check_supervisors(struct molt_runtime *rt, const struct molt_wo
 
 /* ---- upgrades ----------------------------------------------------------- */
 
-/* What has to happen to processes before @new_world may become current. */
+/* What @new_world means for processes and mail. */
 struct molt_conversion {
     struct molt_world *old_world, *new_world;
-    size_t n_servers;
-    int *server_ids; /* whose state layout changes, through change[change_index];
-                        SIZE_MAX: there is no such change, nobody may have the state;
-                        or whose states, as a machine, get other numbers */
-    size_t *change_indexes;
     size_t n_types;
-    const struct molt_type **gone_types; /* message layouts that the new world can't
-                                            take: no mailbox may hold one, and no callback
-                                            that could send one may be suspended */
+    const struct molt_type **gone_types; /* message layouts that the new world can't take, and
+                                            from which no way leads to one that it takes: no
+                                            mailbox may hold one, and no callback that could
+                                            send one may be suspended */
 };
 
 struct molt_conversion_result {
-    size_t n_processes; /* converted */
-    size_t n_redone;    /* of them, because they ran meanwhile */
-    uint64_t held_ns;   /* from hold to release */
+    size_t n_processes; /* converted so far */
+    size_t n_redone;    /* of them, because they ran since they were prepared */
+    uint64_t held_ns;   /* everybody paused for so long, before the switch */
 };
 
-/* Convert on the side: while everything serves, run the change function for
- * each process of the listed servers that is between callbacks, keeping the
- * result beside its state. Fails with MOLT_ECHANGE naming process and code;
- * nothing has changed then. */
+/* If layouts change: finish the sweep of an earlier upgrade, until @deadline_ms from now
+ * (MOLT_ETIMEDOUT), then, while everything serves, make ready beside its state what each
+ * process between callbacks needs. MOLT_ECHANGE, MOLT_ENOMEM: naming process, block and
+ * field; nothing has changed then. */
 int molt_runtime_prepare(struct molt_runtime *rt, const struct molt_conversion *conv,
-                         struct molt_error *err);
+                         int deadline_ms, struct molt_error *err);
 
-/* Hold the processes of the listed servers between callbacks (their mail
- * queues up, others go on), redo those that ran since they were prepared, and
- * check that nobody is suspended in an old callback of them and no mailbox
- * holds a gone layout. Until @deadline_ms from now it lets go and tries again;
- * then MOLT_ETIMEDOUT, naming whom it waited for, and nothing is held. */
+/* If there are gone types: have all workers pause between callbacks, and check that nobody
+ * is suspended inside of a callback and no mailbox or timer holds one. Everybody pauses
+ * then until molt_runtime_adopt() or _unprepare(), which has to come at once. If something
+ * is in the way everybody goes on, and it is tried again until @deadline_ms from now; then
+ * MOLT_ETIMEDOUT, naming whom it waited for. */
 int molt_runtime_hold(struct molt_runtime *rt, const struct molt_conversion *conv, int deadline_ms,
                       struct molt_error *err);
 
-/* After the commit: the prepared states become current, old ones are freed,
- * the held processes go on. */
+/* After the commit: everybody goes on, the sweep begins. *ret says how far it came in its first
+ * few milliseconds; molt_runtime_sweep() goes on with it. */
 void molt_runtime_adopt(struct molt_runtime *rt, const struct molt_conversion *conv,
                         struct molt_conversion_result *ret);
 
-/* Before the commit, on failure: drop what was prepared, let go. Idempotent. */
+/* Before the commit, on failure: drop what was made ready, let go. Idempotent. */
 void molt_runtime_unprepare(struct molt_runtime *rt, const struct molt_conversion *conv);
+
+/* Change over processes that stay idle, for about @budget_ms. True: there is nothing left
+ * to do. Those that are busy or suspended change over by themselves. */
+bool molt_runtime_sweep(struct molt_runtime *rt, int budget_ms);
+
+/* Have nobody run module code: all workers stop between callbacks, no callback is suspended,
+ * registered threads stand at a safe point or are offline. Tried for 20 ms at a time, between
+ * which everybody goes on, until @deadline_ms from now: MOLT_ETIMEDOUT, naming who was in the
+ * way. molt_runtime_resume() has to come at once. */
+int molt_runtime_pause(struct molt_runtime *rt, int deadline_ms, struct molt_error *err);
+void molt_runtime_resume(struct molt_runtime *rt);
 
 /* Live processes of a server id; for refusing a delete. */
 size_t molt_runtime_count(struct molt_runtime *rt, int server_id);
@@ -227,6 +236,8 @@ struct molt_runtime_stats {
     size_t n_spares, n_spares_max;     /* workers that stand in for stuck ones */
     size_t stack_bytes, stack_deepest; /* of a callback; used by the deepest one so far */
     uint64_t callbacks, messages, crashes, restarts, preempted, handovers;
+    size_t n_behind;  /* processes that go on in an older world: they can't be converted */
+    size_t n_unswept; /* slots that the sweep of the last upgrade has still to look at */
 };
 void molt_runtime_stats(struct molt_runtime *rt, struct molt_runtime_stats *ret);
 

@@ -25,6 +25,7 @@
 
 #include "base/clock.h"
 #include "port/sanitize.h"
+#include "runtime/adopt.h"
 #include "runtime/fiber.h"
 #include "runtime/machine.h"
 #include "runtime/rt.h"
@@ -190,8 +191,10 @@ static void look_at_process(struct look *look, struct molt_process *p)
         look_at_message(look, m, "message ");
     (void)molt_machine_each(p, look_at_waiting, look);
     const struct molt_prepared *prepared = atomic_load_explicit(&p->prepared, memory_order_relaxed);
-    if (prepared)
-        look_at_list(look, &prepared->owner.blocks, "prepared ");
+    if (prepared) {
+        look_at_list(look, &prepared->migration.made.blocks, "prepared ");
+        look_at_list(look, &prepared->migration.written.blocks, "prepared ");
+    }
     if (atomic_load_explicit(&p->phase, memory_order_relaxed) == MOLT_PHASE_NEW && p->arg)
         look_at_message(look, p->arg, "spawn argument ");
     if (p->fiber && p->fiber->act.sender.slot)
@@ -212,16 +215,14 @@ static void look_at_process(struct look *look, struct molt_process *p)
 /* MOLT_EBUSY if a callback runs too long to wait for it. */
 static int look_at_slot(struct look *look, struct molt_process *p, molt_pid pid)
 {
-    bool is_held = molt_process_status(p) & MOLT_IS_HELD;
     uint64_t deadline = molt_clock_ns() + (uint64_t)CLAIM_MS * 1000000;
-    if (!is_held && !molt_process_claim_wait(p, pid, deadline))
+    if (!molt_process_claim_wait(p, pid, deadline))
         return molt_process_pid(p) == pid ? MOLT_EBUSY : 0;
     molt_process_label(p, look->owner, sizeof(look->owner));
     look->holder = pid;
     molt_process_drain(p, &p->rt->executor.cache);
     look_at_process(look, p);
-    if (!is_held)
-        molt_process_leave(p, 0, 0);
+    molt_process_leave(p, 0, 0);
     return 0;
 }
 

@@ -111,10 +111,10 @@ static void on_failed_call(uint32_t slot, int is_outside)
     struct molt_runner *runner = molt_runner_here();
     char function[160];
     name_slot(slot, function, sizeof(function));
-    if (runner && runner->worker && runner->process)
-        end_process(runner->process, function);
     if (runner && runner->is_converting)
         runner->is_failed = true;
+    else if (runner && runner->worker && runner->process)
+        end_process(runner->process, function);
     if (is_outside)
         molt_error_set(&failed_call, MOLT_ENOWORLD,
                        "%s was called on a thread without a world; register the thread, or bring "

@@ -238,6 +238,8 @@ static void resume(struct molt_worker *w, struct molt_process *p)
 
 void molt_worker_run(struct molt_worker *w, struct molt_process *p)
 {
+    if (__builtin_expect(molt_code_is_pausing(w->rt->code), 0))
+        molt_participant_rest(&w->participant);
     if (!molt_process_begin(p))
         return;
     count_turn(w);

@@ -9,6 +9,7 @@
 #include "runtime/fiber.h"
 #include "runtime/lane.h"
 #include "runtime/rt.h"
+#include "runtime/translate.h"
 #include "runtime/worker.h"
 
 uint64_t molt_wait_next_ref(struct molt_process *p)
@@ -58,10 +59,11 @@ int molt_wait_end(struct molt_process *p, struct molt_block **ret_root)
     p->fiber->act.wait_kind = MOLT_WAIT_NONE;
     struct molt_block *root = p->wait_root;
     p->wait_root = NULL;
+    int rc = root ? molt_translate_reply(p, &root) : 0;
     if (root)
         molt_wait_accept(p, root);
     *ret_root = root;
-    return p->wait_rc;
+    return rc < 0 ? rc : p->wait_rc;
 }
 
 static void start_timer(struct molt_process *p, uint64_t ref, unsigned ms)

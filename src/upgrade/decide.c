@@ -4,7 +4,8 @@
 
 #include <stdarg.h>
 #include <stdlib.h>
-#include <string.h>
+
+#include "code/layout.h"
 
 struct decide {
     struct molt_world *old_world, *new_world;
@@ -25,31 +26,25 @@ __attribute__((format(printf, 2, 3))) static void refuse(struct decide *d, const
     d->out->is_refused = true;
 }
 
-/* The change function of @server that starts from @type's layout, or -1. Only
- * the layout counts: the author had to spell it out under another name. */
-static long find_change(const struct molt_server_ref *server, const struct molt_type *type)
+/* Whether @server has a change function that starts from @type's layout. Only the
+ * layout counts: the author had to spell it out under another name. */
+static bool has_change(const struct molt_server_ref *server, const struct molt_type *type)
 {
     for (size_t i = 0; i < server->n_changes; i++) {
         const struct molt_type *from = server->change_types[i];
         if (from && from->shape == type->shape && from->size == type->size)
-            return (long)i;
+            return true;
     }
-    return -1;
+    return false;
 }
 
-static int add_server(struct molt_conversion *c, int id, size_t change)
+/* Whether values of @type become @to in the new world by themselves. */
+static bool has_way(const struct decide *d, const struct molt_type *type,
+                    const struct molt_type *to)
 {
-    int *ids = realloc(c->server_ids, (c->n_servers + 1) * sizeof(*ids));
-    if (!ids)
-        return MOLT_ENOMEM;
-    c->server_ids = ids;
-    size_t *indexes = realloc(c->change_indexes, (c->n_servers + 1) * sizeof(*indexes));
-    if (!indexes)
-        return MOLT_ENOMEM;
-    c->change_indexes = indexes;
-    ids[c->n_servers] = id;
-    indexes[c->n_servers++] = change;
-    return 0;
+    struct molt_way way;
+    int n = molt_world_way(d->new_world, type, &way);
+    return n > 0 && way.edges[n - 1]->to == to;
 }
 
 static int add_type(struct molt_conversion *c, const struct molt_type *type)
@@ -65,15 +60,22 @@ static int add_type(struct molt_conversion *c, const struct molt_type *type)
     return 0;
 }
 
+/* Whether @now handles @type, as it is or converted. */
+static bool is_handled(const struct decide *d, const struct molt_server_ref *now,
+                       const struct molt_type *type)
+{
+    for (size_t j = 0; j < now->n_handlers; j++)
+        if (now->handler_types[j] == type || has_way(d, type, now->handler_types[j]))
+            return true;
+    return false;
+}
+
 /* Layouts that @old takes as messages and @now doesn't. */
 static int compare_handlers(struct decide *d, const struct molt_server_ref *old,
                             const struct molt_server_ref *now)
 {
     for (size_t i = 0; i < old->n_handlers; i++) {
-        bool is_taken = false;
-        for (size_t j = 0; j < now->n_handlers; j++)
-            is_taken |= old->handler_types[i] == now->handler_types[j];
-        if (is_taken)
+        if (is_handled(d, now, old->handler_types[i]))
             continue;
         if (add_type(&d->out->conversion, old->handler_types[i]) < 0)
             return MOLT_ENOMEM;
@@ -81,45 +83,27 @@ static int compare_handlers(struct decide *d, const struct molt_server_ref *old,
     return 0;
 }
 
-static int compare_state(struct decide *d, int id, const struct molt_server_ref *old,
-                         const struct molt_server_ref *now)
+/* If nobody has the state now, but somebody is spawned before the switch, that one stays in
+ * the old world and is reported. */
+static void compare_state(struct decide *d, int id, const struct molt_server_ref *old,
+                          const struct molt_server_ref *now)
 {
-    if (old->state_type == now->state_type)
-        return 0;
-    long change = find_change(now, old->state_type);
-    if (change >= 0)
-        return add_server(&d->out->conversion, id, (size_t)change);
+    if (old->state_type == now->state_type || has_change(now, old->state_type) ||
+        has_way(d, old->state_type, now->state_type))
+        return;
     size_t n = d->count(d->user, id);
     if (n > 0)
         refuse(d,
-               "server %s: the layout of its state %s changed, %zu process%s, and there is no "
-               "MOLT_CHANGE from the old layout: keep the layout, or write one",
+               "server %s: the layout of its state %s changed, %zu process%s, and nothing leads "
+               "from the old layout to the new one: keep the layout, say by a hint of "
+               "<molt/migrate.h> what is meant, or write a MOLT_CHANGE",
                d->server_name(d->user, id), old->state_type->name, n,
                n == 1 ? " has it" : "es have it");
-    /* Nobody has it now; if somebody is spawned before the switch, the hold
-     * finds that there is no such change, and the upgrade is refused. */
-    return n > 0 ? 0 : add_server(&d->out->conversion, id, SIZE_MAX);
 }
 
-/* Whether a machine of @old can go on in @now as it is: states keep their numbers. */
-static bool are_states_same(const struct molt_state_table *old, const struct molt_state_table *now)
-{
-    if (!old || !now)
-        return old == now;
-    for (int i = 0; i < MOLT_STATES_MAX && old->state[i].name; i++)
-        if (!now->state[i].name || strcmp(old->state[i].name, now->state[i].name) != 0)
-            return false;
-    return true;
-}
-
-static bool is_listed(const struct molt_conversion *c, int id)
-{
-    return c->n_servers > 0 && c->server_ids[c->n_servers - 1] == id;
-}
-
-/* Which state a process is in is looked at when it is held. */
-static int compare_states(struct decide *d, int id, const struct molt_server_ref *old,
-                          const struct molt_server_ref *now)
+/* Which state a process is in is looked at when it changes over. */
+static void compare_states(struct decide *d, int id, const struct molt_server_ref *old,
+                           const struct molt_server_ref *now)
 {
     size_t n = d->count(d->user, id);
     if (!old->states != !now->states && n > 0)
@@ -128,9 +112,6 @@ static int compare_states(struct decide *d, int id, const struct molt_server_ref
                "or give the new one another name",
                d->server_name(d->user, id), now->states ? "become" : "cease to be", n,
                n == 1 ? "" : "es", n == 1 ? "s" : "");
-    if (are_states_same(old->states, now->states) || is_listed(&d->out->conversion, id))
-        return 0;
-    return add_server(&d->out->conversion, id, SIZE_MAX);
 }
 
 static int compare_server(struct decide *d, int id)
@@ -146,9 +127,9 @@ static int compare_server(struct decide *d, int id)
                    d->server_name(d->user, id), n, n == 1 ? "" : "es", n == 1 ? "s" : "");
         return 0;
     }
-    int rc = compare_state(d, id, old, now);
-    rc = rc < 0 ? rc : compare_states(d, id, old, now);
-    return rc < 0 ? rc : compare_handlers(d, old, now);
+    compare_state(d, id, old, now);
+    compare_states(d, id, old, now);
+    return compare_handlers(d, old, now);
 }
 
 int molt_decide(struct molt_world *old_world, struct molt_world *new_world,
@@ -166,7 +147,6 @@ int molt_decide(struct molt_world *old_world, struct molt_world *new_world,
         molt_decision_fini(&out);
         return rc;
     }
-    out.needs_conversion = out.conversion.n_servers > 0 || out.conversion.n_types > 0;
     *ret = out;
     return 0;
 }
@@ -174,7 +154,5 @@ int molt_decide(struct molt_world *old_world, struct molt_world *new_world,
 void molt_decision_fini(struct molt_decision *decision)
 {
     molt_buf_fini(&decision->reasons);
-    free(decision->conversion.server_ids);
-    free(decision->conversion.change_indexes);
     free((void *)(uintptr_t)decision->conversion.gone_types);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The molt authors */
 /*
- * The decision: may this world follow that one, and what must be converted?
+ * The decision: may this world follow that one, and which messages are in the way?
  *
  * Pure: the two worlds and the numbers of processes in, a verdict out. A
  * refusal is a result, with every reason in it.
@@ -21,7 +21,6 @@ struct molt_decision {
     bool is_refused;
     struct molt_buf reasons;           /* lines; when refused */
     struct molt_conversion conversion; /* its arrays belong to the decision */
-    bool needs_conversion;
 };
 
 /* How many live processes run the server @id. */

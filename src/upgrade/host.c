@@ -15,6 +15,7 @@
 /* First and longest wait before pinned versions are looked at again: pointers
  * in blocks vanish without an event. */
 #define LOOK_AGAIN_FIRST_MS MOLT_LIMIT(250u, 1u)
+#define SWEEP_MS 10 /* of the sweep after an upgrade, between other work */
 #define LOOK_AGAIN_MAX_MS MOLT_LIMIT(16000u, 8u)
 
 struct molt_code *molt_host_code(struct molt_host *host)
@@ -45,7 +46,7 @@ void molt_host_on_crash(struct molt_host *host, molt_crash_fn *fn, void *user)
 }
 
 /* Any thread. A full eventfd counter means that the wake-up is pending anyway. */
-static void wake(void *user)
+void molt_host_wake(void *user)
 {
     struct molt_host *host = user;
     uint64_t one = 1;
@@ -83,7 +84,7 @@ static void root_ended(void *user, int reason)
 {
     struct molt_host *host = user;
     atomic_store(&host->root_end, reason < 0 ? reason : MOLT_ESHUTDOWN);
-    wake(host);
+    molt_host_wake(host);
 }
 
 int molt_host_root_end(const struct molt_host *host)
@@ -121,7 +122,7 @@ static int open_layers(struct molt_host *host, const struct molt_host_config *co
         .worlds_max = config->worlds_max,
         .is_sealed = config->is_sealed,
         .sink = host->sink,
-        .on_idle_world = wake,
+        .on_idle_world = molt_host_wake,
         .user = host,
         .on_unloaded = unloaded,
     };
@@ -241,6 +242,8 @@ int molt_host_housekeep(struct molt_host *host)
 {
     drain(host->idle_fd);
     drain(host->timer_fd);
+    if (!molt_runtime_sweep(host->runtime, SWEEP_MS))
+        molt_host_wake(host);
     int n = molt_code_reclaim(host->code, molt_runtime_scan, host->runtime);
     look_again(host, n);
     return n;

@@ -32,4 +32,7 @@ struct molt_host {
     void *crash_user;
 };
 
+/* There is something for housekeeping. Any thread; @user is a struct molt_host. */
+void molt_host_wake(void *user);
+
 #endif

@@ -81,13 +81,12 @@ static int decide(struct molt_host *host, struct molt_world *new_world, struct m
     return MOLT_EREFUSED;
 }
 
-/* Convert and hold what must be. On failure nothing is held or prepared. */
+/* Make ready what must change, and pause if mail is at stake. On failure nothing is
+ * ready, and nobody pauses. */
 static int convert(struct molt_host *host, const struct molt_decision *decision, int deadline_ms,
                    struct molt_error *err)
 {
-    if (!decision->needs_conversion)
-        return 0;
-    int rc = molt_runtime_prepare(host->runtime, &decision->conversion, err);
+    int rc = molt_runtime_prepare(host->runtime, &decision->conversion, deadline_ms, err);
     if (rc == 0)
         rc = molt_runtime_hold(host->runtime, &decision->conversion, deadline_ms, err);
     if (rc < 0)
@@ -121,16 +120,16 @@ static int run(struct molt_host *host, uint64_t stage, int deadline_ms,
     if (rc == 0) {
         rc = molt_stage_commit(host->code, stage, &r->world, err);
         r->switch_ns = molt_clock_ns() - t2;
-        if (rc < 0 && decision.needs_conversion)
+        if (rc < 0)
             molt_runtime_unprepare(host->runtime, &decision.conversion);
-        else if (rc == 0 && decision.needs_conversion)
+        else
             molt_runtime_adopt(host->runtime, &decision.conversion, &r->conversion);
-        else if (rc == 0)
-            molt_runtime_reconcile(host->runtime);
     }
     r->check_ns = t1 - t0;
     r->wait_ns = t2 - t1;
     molt_decision_fini(&decision);
+    /* What the sweep left is housekeeping's. */
+    molt_host_wake(host);
     return rc;
 }
 

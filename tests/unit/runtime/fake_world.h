@@ -250,6 +250,8 @@ FAKE struct molt_world *fake_world(struct fake *f, struct fake_module *m)
     struct molt_world *world = molt_world_empty(f->code);
     assert_non_null(world);
     world->id = ++f->code->last_world_id;
+    /* Each changes layouts, for all that is known. */
+    world->layout_epoch = (uint32_t)world->id;
     world->n_servers = 64;
     world->servers = calloc(world->n_servers, sizeof(*world->servers));
     assert_non_null(world->servers);

@@ -141,19 +141,13 @@ static int teardown(void **state)
     return 0;
 }
 
-static int server_id;
-static size_t change_index;
 static const struct molt_type *gone = &wait_type;
 
 static struct molt_conversion conversion(struct fake *f)
 {
-    server_id = molt_code_server_id(f->code, "server");
-    change_index = 0;
+    (void)f;
     return (struct molt_conversion){.old_world = old_world,
                                     .new_world = new_world,
-                                    .n_servers = 1,
-                                    .server_ids = &server_id,
-                                    .change_indexes = &change_index,
                                     .n_types = 1,
                                     .gone_types = &gone};
 }
@@ -199,7 +193,7 @@ static void a_state_moves_to_its_new_layout(void **state)
     struct molt_conversion_result result;
     add(5);
     fake_await(SEEN, 1);
-    assert_int_equal(molt_runtime_prepare(f->rt, &conv, NULL), 0);
+    assert_int_equal(molt_runtime_prepare(f->rt, &conv, FAKE_PATIENCE_MS, NULL), 0);
     assert_int_equal(molt_runtime_hold(f->rt, &conv, 1000, NULL), 0);
     fake_commit(f, new_world);
     molt_runtime_adopt(f->rt, &conv, &result);
@@ -228,7 +222,7 @@ static void what_ran_meanwhile_is_redone(void **state)
     fake_await(SEEN, 1);
     /* The callback's end, not only its last statement. */
     fake_await_processes(2);
-    assert_int_equal(molt_runtime_prepare(f->rt, &conv, NULL), 0);
+    assert_int_equal(molt_runtime_prepare(f->rt, &conv, FAKE_PATIENCE_MS, NULL), 0);
     add(10);
     fake_await(SEEN, 2);
     assert_int_equal(molt_runtime_hold(f->rt, &conv, 1000, NULL), 0);
@@ -250,7 +244,7 @@ static void a_failing_change_leaves_all_as_it_was(void **state)
     fake_await(SEEN, 1);
     /* Until the callback ended the process isn't between callbacks. */
     change_result = -77;
-    int rc = molt_runtime_prepare(f->rt, &conv, &err);
+    int rc = molt_runtime_prepare(f->rt, &conv, FAKE_PATIENCE_MS, &err);
     if (rc == 0)
         rc = molt_runtime_hold(f->rt, &conv, 1000, &err);
     assert_int_equal(rc, MOLT_ECHANGE);
@@ -262,7 +256,7 @@ static void a_failing_change_leaves_all_as_it_was(void **state)
     fake_await(SEEN, 2);
     /* And the next attempt succeeds. */
     change_result = 0;
-    assert_int_equal(molt_runtime_prepare(f->rt, &conv, NULL), 0);
+    assert_int_equal(molt_runtime_prepare(f->rt, &conv, FAKE_PATIENCE_MS, NULL), 0);
     assert_int_equal(molt_runtime_hold(f->rt, &conv, 1000, NULL), 0);
     fake_commit(f, new_world);
     molt_runtime_adopt(f->rt, &conv, NULL);
@@ -274,7 +268,7 @@ static void unprepare_lets_the_held_go(void **state)
 {
     struct fake *f = *state;
     struct molt_conversion conv = conversion(f);
-    assert_int_equal(molt_runtime_prepare(f->rt, &conv, NULL), 0);
+    assert_int_equal(molt_runtime_prepare(f->rt, &conv, FAKE_PATIENCE_MS, NULL), 0);
     assert_int_equal(molt_runtime_hold(f->rt, &conv, 1000, NULL), 0);
     add(5);
     molt_runtime_unprepare(f->rt, &conv);
@@ -290,7 +284,7 @@ static void stragglers_and_old_mail_are_waited_for(void **state)
     m->ms = 500;
     assert_int_equal(molt_send("server", m), 0);
     fake_await(BLOCKED, 1);
-    assert_int_equal(molt_runtime_prepare(f->rt, &conv, NULL), 0);
+    assert_int_equal(molt_runtime_prepare(f->rt, &conv, FAKE_PATIENCE_MS, NULL), 0);
     assert_int_equal(molt_runtime_hold(f->rt, &conv, 5, &err), MOLT_ETIMEDOUT);
     assert_non_null(strstr(err.text, "'server'"));
     /* A second one, in the mailbox. */
@@ -323,7 +317,6 @@ static void old_mail_of_others_is_waited_for(void **state)
     struct molt_conversion conv = conversion(f);
     struct molt_error err = {0};
     gone = &fake_job_type;
-    conv.n_servers = 0;
     /* The runner's mailbox: one that it handles now, one behind it. */
     assert_int_equal(fake_post("runner", do_sleep, NULL, SEEN), 0);
     fake_await(BLOCKED, 1);
@@ -341,7 +334,7 @@ static void a_process_born_while_held_starts_in_the_new_world(void **state)
 {
     struct fake *f = *state;
     struct molt_conversion conv = conversion(f);
-    assert_int_equal(molt_runtime_prepare(f->rt, &conv, NULL), 0);
+    assert_int_equal(molt_runtime_prepare(f->rt, &conv, FAKE_PATIENCE_MS, NULL), 0);
     assert_int_equal(molt_runtime_hold(f->rt, &conv, 1000, NULL), 0);
     molt_pid pid;
     assert_int_equal(molt_spawn("server", "late", NULL, &pid), 0);
@@ -350,7 +343,7 @@ static void a_process_born_while_held_starts_in_the_new_world(void **state)
     fake_commit(f, new_world);
     molt_runtime_adopt(f->rt, &conv, NULL);
     fake_await(SEEN, 1);
-    assert_int_equal(molt_runtime_count(f->rt, server_id), 2);
+    assert_int_equal(molt_runtime_count(f->rt, molt_code_server_id(f->code, "server")), 2);
 }
 
 static void a_layout_without_a_change_is_named(void **state)
@@ -361,7 +354,7 @@ static void a_layout_without_a_change_is_named(void **state)
     new_module.servers[0].change_types[0] = &wait_type;
     add(1);
     fake_await(SEEN, 1);
-    int rc = molt_runtime_prepare(f->rt, &conv, &err);
+    int rc = molt_runtime_prepare(f->rt, &conv, FAKE_PATIENCE_MS, &err);
     if (rc == 0)
         rc = molt_runtime_hold(f->rt, &conv, 1000, &err);
     assert_int_equal(rc, MOLT_ECHANGE);

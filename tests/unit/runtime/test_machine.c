@@ -785,8 +785,6 @@ static void postponed_messages_count_as_mail(void **state)
 /* ---- upgrades ------------------------------------------------------------------------------ */
 
 static struct molt_conversion conv;
-static int server_id;
-static size_t no_change = SIZE_MAX;
 
 /* A world in which the light has other states. */
 static void prepare_next(const struct molt_state_table *states)
@@ -795,19 +793,14 @@ static void prepare_next(const struct molt_state_table *states)
     fake_module_init(&next_module, "app", 2);
     light(&next_module, "light")->states = states;
     actor_server(&next_module, "actor");
-    server_id = molt_code_server_id(f.code, "light");
-    conv = (struct molt_conversion){.old_world = old,
-                                    .new_world = fake_world(&f, &next_module),
-                                    .n_servers = 1,
-                                    .server_ids = &server_id,
-                                    .change_indexes = &no_change};
+    conv = (struct molt_conversion){.old_world = old, .new_world = fake_world(&f, &next_module)};
 }
 
 static int hold(struct molt_error *err)
 {
     struct molt_thread *t = molt_container_of(molt_runner_here(), struct molt_thread, runner);
     molt_thread_offline(t);
-    int rc = molt_runtime_prepare(f.rt, &conv, err);
+    int rc = molt_runtime_prepare(f.rt, &conv, 50, err);
     rc = rc < 0 ? rc : molt_runtime_hold(f.rt, &conv, 50, err);
     molt_thread_online(t);
     return rc;

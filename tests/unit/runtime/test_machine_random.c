@@ -266,17 +266,12 @@ static void use_version(const struct version *v)
 static void upgrade(const struct version *from, struct version *to, unsigned number)
 {
     struct molt_error err = {0};
-    size_t none = SIZE_MAX;
     make_version(to, number);
-    int id = molt_code_server_id(f.code, "machine");
     struct molt_conversion conv = {.old_world = from->module.world,
-                                   .new_world = fake_world(&f, &to->module),
-                                   .n_servers = 1,
-                                   .server_ids = &id,
-                                   .change_indexes = &none};
+                                   .new_world = fake_world(&f, &to->module)};
     struct molt_thread *t = molt_container_of(molt_runner_here(), struct molt_thread, runner);
     molt_thread_offline(t);
-    assert_int_equal(molt_runtime_prepare(f.rt, &conv, &err), 0);
+    assert_int_equal(molt_runtime_prepare(f.rt, &conv, 20000, &err), 0);
     assert_int_equal(molt_runtime_hold(f.rt, &conv, 20000, &err), 0);
     use_version(to);
     fake_commit(&f, conv.new_world);

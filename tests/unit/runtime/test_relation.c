@@ -526,32 +526,6 @@ static void children_of_a_killed_supervisor_end(void **state)
 
 /* ---- upgrades -------------------------------------------------------------------------------- */
 
-static void a_held_process_hears_when_it_is_let_go(void **state)
-{
-    struct fake *f = *state;
-    molt_pid a = actor_new(), b = actor_new(), deaf = 0;
-    assert_int_equal(molt_spawn("deaf", NULL, NULL, &deaf), 0);
-    trap(a, 1);
-    link_pair(a, deaf);
-    link_pair(b, deaf);
-    int id = molt_code_server_id(f->code, "actor");
-    size_t change = SIZE_MAX;
-    struct molt_world *now = atomic_load(molt_code_current_cell(f->code));
-    struct molt_conversion conv = {.old_world = now,
-                                   .new_world = now,
-                                   .n_servers = 1,
-                                   .server_ids = &id,
-                                   .change_indexes = &change};
-    assert_int_equal(molt_runtime_hold(f->rt, &conv, 10000, NULL), 0);
-    assert_int_equal(molt_exit(deaf, MOLT_EIO), 0);
-    fake_await_processes(2);
-    assert_int_equal(fake_get(ACTOR_EXITS), 0);
-    molt_runtime_unprepare(f->rt, &conv);
-    fake_await(ACTOR_EXITS, 1);
-    fake_await_processes(1);
-    assert_int_equal(actor_heard(HEARD_END, b).reason, MOLT_EIO);
-}
-
 static void without_on_exit_in_the_new_code_it_ends(void **state)
 {
     struct fake *f = *state;
@@ -682,7 +656,6 @@ int main(void)
         TEST(spawn_options_are_checked),
         TEST(the_supervisors_request_cant_be_trapped),
         TEST(children_of_a_killed_supervisor_end),
-        TEST(a_held_process_hears_when_it_is_let_go),
         TEST(without_on_exit_in_the_new_code_it_ends),
         TEST(one_process_may_watch_very_many),
         TEST(very_many_may_watch_one_process),

@@ -331,25 +331,21 @@ static void a_thread_that_nobody_knows_is_told_so(void **state)
 
 /* ---- an upgrade ------------------------------------------------------------------------ */
 
-static int server_id;
-static size_t no_change = SIZE_MAX;
+static struct molt_process *held;
 
-/* Hold the processes of server taker, as an upgrade to the second version does. */
+/* Have the taker, as the executor has a process while it is made ready. */
 static struct molt_conversion hold(struct fake *f)
 {
-    server_id = molt_code_server_id(f->code, "taker");
-    struct molt_conversion conv = {.old_world = first.world,
-                                   .new_world = second.world,
-                                   .n_servers = 1,
-                                   .server_ids = &server_id,
-                                   .change_indexes = &no_change};
-    assert_int_equal(molt_runtime_hold(f->rt, &conv, 10000, NULL), 0);
-    return conv;
+    molt_pid pid = molt_whereis("taker");
+    held = molt_process_find(f->rt, pid);
+    assert_true(molt_process_claim_wait(held, pid, molt_runtime_deadline(10000)));
+    return (struct molt_conversion){.old_world = first.world, .new_world = second.world};
 }
 
 static void switch_over(struct fake *f, const struct molt_conversion *conv)
 {
     fake_commit(f, second.world);
+    molt_process_leave(held, 0, 0);
     molt_runtime_adopt(f->rt, conv, NULL);
 }
 
@@ -388,6 +384,7 @@ static void the_same_if_the_upgrade_is_given_up(void **state)
     struct molt_conversion conv = hold(f);
     send_four(pid);
     assert_int_equal(fake_get(NOTES), 0);
+    molt_process_leave(held, 0, 0);
     molt_runtime_unprepare(f->rt, &conv);
     await_order((long[]){1, 2, 3, 4}, 4);
     await_no_note();
