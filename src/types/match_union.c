@@ -82,43 +82,42 @@ bool molt_match_is_kept(struct molt_matcher *m, uint32_t old, uint32_t new, unsi
     }
 }
 
-/* Each old member is there with the same bytes; there may be new ones, which no
- * old value holds. */
-static bool has_kept_members(struct molt_matcher *m, const struct molt_node *a,
-                             const struct molt_node *b)
-{
-    if (b->size < a->size || !has_one_meaning(m, a, b))
-        return false;
-    for (uint32_t i = 0; i < a->n_members; i++) {
-        bool is_found = false;
-        for (uint32_t k = 0; k < b->n_members && !is_found; k++)
-            is_found = is_member_kept(m, &a->members[i], &b->members[k], 0);
-        if (!is_found)
-            return false;
-    }
-    return true;
-}
-
 /* ---- tags ----------------------------------------------------------------- */
 
-/* The number that the old tag had for what is @number now. */
+static const struct molt_member *numbered(const struct molt_node *node, int64_t number)
+{
+    for (uint32_t i = 0; i < node->n_members; i++)
+        if (node->members[i].value == number)
+            return &node->members[i];
+    return NULL;
+}
+
+static const struct molt_member *called(const struct molt_node *node, const char *name)
+{
+    for (uint32_t i = 0; i < node->n_members; i++)
+        if (strcmp(node->members[i].name, name) == 0)
+            return &node->members[i];
+    return NULL;
+}
+
+/* The number that the old tag had for what is @number now; false: it had none. */
 static bool old_number(const struct molt_matcher *m, const struct molt_image_hint *tagged,
                        uint32_t old_tag, int64_t number, int64_t *ret)
 {
-    struct molt_field now;
+    struct molt_field field;
     const struct molt_node *old = molt_match_old(m, molt_graph_whole(&m->from.graph, old_tag));
     *ret = number;
     if (m->options->is_backward || old->kind != MOLT_KIND_ENUM ||
-        !molt_field_at(&m->to.graph, tagged->type, tagged->text, &now))
+        !molt_field_at(&m->to.graph, tagged->type, tagged->text, &field))
         return true;
-    const struct molt_node *new = molt_match_new(m, molt_graph_whole(&m->to.graph, now.type));
-    for (uint32_t i = 0; new->kind == MOLT_KIND_ENUM &&i < new->n_members; i++)
-        for (uint32_t k = 0; new->members[i].value == number &&k < old->n_members; k++)
-            if (strcmp(new->members[i].name, old->members[k].name) == 0) {
-                *ret = old->members[k].value;
-                return true;
-            }
-    return new->kind != MOLT_KIND_ENUM;
+    const struct molt_node *new = molt_match_new(m, molt_graph_whole(&m->to.graph, field.type));
+    if (new->kind != MOLT_KIND_ENUM)
+        return true;
+    const struct molt_member *now = numbered(new, number);
+    const struct molt_member *was = now ? called(old, now->name) : NULL;
+    if (was)
+        *ret = was->value;
+    return was != NULL;
 }
 
 static bool union_member(const struct molt_graph *g, uint32_t type, const char *name,
@@ -310,7 +309,7 @@ void molt_match_union(struct molt_matcher *m, struct molt_step_list *list,
         molt_match_refuse_types(m, &at, MOLT_MATCH_OTHER_KIND, NULL, "one of them is a union");
         return;
     }
-    if (has_kept_members(m, a, b)) {
+    if (molt_match_is_kept(m, old, new, 0)) {
         copy_union(m, list, &at, old, a->size);
         return;
     }

@@ -27,7 +27,8 @@ static const char old_text[] = MATCH_HEAD
     "struct t17 { long double q; };\n"
     "struct t18 { void *p; };\n"
     "struct t19 { unsigned long w; };\n"
-    "struct t20 { struct { int x; } in[2]; };\n";
+    "struct t20 { struct { int x; } in[2]; };\n"
+    "struct t21 { union { int i; float f; } u; };\n";
 static const char new_text[] = MATCH_HEAD
     "struct t1 { int n; };\n"
     "struct t2 { int sum; };\n"
@@ -48,9 +49,10 @@ static const char new_text[] = MATCH_HEAD
     "struct t17 { double _Complex q; };\n"
     "struct t18 { int *p; };\n"
     "struct t19 { void *w; };\n"
-    "struct t20 { struct { int y; } in[2]; };\n";
+    "struct t20 { struct { int y; } in[2]; };\n"
+    "struct t21 { union { int i; float f; char more[9]; } u; };\n";
 /* clang-format on */
-#define N_TYPES 20
+#define N_TYPES 21
 
 static int build(void **state)
 {
@@ -124,6 +126,7 @@ static void what_may_be_in_use(void **state)
 static void unions_that_nobody_explains(void **state)
 {
     (void)state;
+    match_refused(&p, "struct t21", "union", "struct t21.u", "MOLT_TAGGED(struct t21, u, kind);");
     match_refused(&p, "struct t8", "union", "struct t8.u", "MOLT_CASE(struct t8, u, 0, i);");
     const struct molt_match_type *t = match_verdict(&p, "struct t14", MOLT_MATCH_REFUSED);
     assert_string_equal(t->refusals[0].rule, "union");
