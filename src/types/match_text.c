@@ -18,7 +18,8 @@ void molt_match_fail(struct molt_matcher *m, int code)
         m->code = code;
 }
 
-static const char *vtext(struct molt_matcher *m, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static const char *vtext(struct molt_matcher *m,
+                                                               const char *fmt, va_list ap)
 {
     struct molt_buf buf = MOLT_BUF_INIT;
     molt_buf_vprintf(&buf, fmt, ap);

@@ -140,6 +140,14 @@ bool molt_match_is_type(struct molt_matcher *m, uint32_t old, uint32_t new, bool
 uint32_t molt_match_counterpart(struct molt_matcher *m, uint32_t new);
 /* The id of an old type for steps; 0: unknown. */
 uint64_t molt_match_type_id(struct molt_matcher *m, uint32_t old);
+/* Pair the fields of the two structs at @at; false: out of memory. Fini in both cases. */
+bool molt_match_pairing_init(struct molt_matcher *m, const struct molt_match_place *at,
+                             struct molt_match_pairing *pairing);
+void molt_match_pairing_fini(struct molt_match_pairing *pairing);
+/* How hints about the owner call the field @name: "pos.x". */
+const char *molt_match_hint_path(struct molt_matcher *m, const struct molt_match_pairing *pairing,
+                                 const char *name);
+
 /* The old field beside @at that a hint calls @text; NULL: none. */
 const struct molt_field *molt_match_peer(const struct molt_matcher *m,
                                          const struct molt_match_place *at, const char *text);
