@@ -207,8 +207,9 @@ static void look_at_process(struct look *look, struct molt_process *p)
         look_at_requests(look, p->fiber->act.requests);
         look_at_stack(look, p->fiber);
     }
-    /* A reply that came is the waiter's once it is to resume. */
-    if (p->wait_root && molt_process_status(p) & MOLT_DO_RESUME)
+    /* A reply that came is the waiter's once it is to resume; until then it is being
+     * written by who brings it. Acquire: pairs with molt_process_signal(). */
+    if (atomic_load_explicit(&p->status, memory_order_acquire) & MOLT_DO_RESUME && p->wait_root)
         look_at_message(look, p->wait_root, "reply ");
 }
 
