@@ -9,6 +9,7 @@
  */
 #include "types/canon.h"
 
+#include <dwarf.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -229,6 +230,9 @@ static void emit_type(struct molt_canon *c, uint32_t index, struct place place)
         molt_buf_u8(&c->out, 'b');
         molt_buf_u8(&c->out, node->encoding);
         molt_buf_u64(&c->out, node->size);
+        /* A quadruple and x87's long double differ in their names alone. */
+        if (node->encoding == DW_ATE_float && node->size == 16 && strstr(node->name, "loat128"))
+            molt_buf_u8(&c->out, 'q');
         break;
     case MOLT_KIND_POINTER:
         molt_buf_u8(&c->out, 'p');

@@ -230,6 +230,52 @@ static void a_tag_lets_pointers_in_unions_be_followed(void **state)
     match_fini(&p);
 }
 
+static void goes(const struct molt_match_type *t, size_t from, const char *type, size_t to)
+{
+    size_t now = SIZE_MAX;
+    char why[160] = "";
+    int rc = molt_recipe_forward(t->recipe, t->recipe->from_size, from,
+                                 type ? molt_recipe_type_id(type) : 0, &now, why, sizeof why);
+    if (rc != (to == SIZE_MAX ? MOLT_ECHANGE : 0) || now != to) {
+        match_print(t);
+        fail_msg("%zu of %s goes to %zu, not %zu: %s", from, type ? type : "?", now, to, why);
+    }
+}
+
+static void pointers_into_a_block_follow_what_they_point_to(void **state)
+{
+    (void)state;
+    matched("struct in { int x; int y; }; struct same { long a; void *p; };\n"
+            "struct t1 { long n; struct in in; struct same s; struct in v[2]; int gone; };\n",
+            "struct in { long fresh; int x; int y; }; struct same { long a; void *p; };\n"
+            "struct t1 { struct same s; struct in v[3]; struct in in; long n; };\n",
+            1);
+    const struct molt_match_type *t = match_verdict(&p, "struct t1", MOLT_MATCH_AUTOMATIC);
+    goes(t, 0, "m/m.c:struct t1", 0);
+    goes(t, 0, "long", 80);
+    goes(t, 0, NULL, SIZE_MAX);
+    goes(t, 8, "m/m.c:struct in", 64);
+    goes(t, 8, "int", 72);
+    goes(t, 12, "int", 76);
+    goes(t, 16, "m/m.c:struct same", 0);
+    goes(t, 24, NULL, 8);
+    goes(t, 40, "m/m.c:struct in", 32);
+    goes(t, 44, "int", 44);
+    goes(t, 48, "int", SIZE_MAX);
+    match_fini(&p);
+}
+
+static void a_quadruple_is_no_long_double(void **state)
+{
+    (void)state;
+    char a[512], b[512];
+    snprintf(a, sizeof a, MATCH_HEAD "struct t1 { long double q; };\n");
+    snprintf(b, sizeof b, MATCH_HEAD "struct t1 { _Float128 q; };\n");
+    match_init(&p, "gcc", "gcc", "-O0", a, b, 1);
+    match_refused(&p, "struct t1", "other-kind", "struct t1.q", "");
+    match_fini(&p);
+}
+
 static void a_new_enumerator_behind_the_others_needs_no_word(void **state)
 {
     (void)state;
@@ -277,6 +323,8 @@ int main(void)
         cmocka_unit_test(files_of_a_module_keep_their_types_apart),
         cmocka_unit_test(bytes_of_elements_are_words_wherever_they_are_aligned),
         cmocka_unit_test(a_tag_lets_pointers_in_unions_be_followed),
+        cmocka_unit_test(pointers_into_a_block_follow_what_they_point_to),
+        cmocka_unit_test(a_quadruple_is_no_long_double),
         cmocka_unit_test(a_new_enumerator_behind_the_others_needs_no_word),
         cmocka_unit_test(an_enum_between_integers_is_renumbered_by_nobody),
         cmocka_unit_test(an_unchanged_module_has_no_changes),
