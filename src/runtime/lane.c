@@ -91,14 +91,20 @@ void molt_lane_call_help(struct molt_lane *lane)
     }
 }
 
-static bool is_mine(const struct molt_lane *lane)
+/* Of this thread, if it runs @lane. */
+static struct molt_worker *my_worker(const struct molt_lane *lane)
 {
     const struct molt_runner *runner = molt_runner_here();
-    return runner && runner->worker &&
-           atomic_load_explicit(&runner->worker->lane, memory_order_relaxed) == lane;
+    struct molt_worker *w = runner ? runner->worker : NULL;
+    return w && atomic_load_explicit(&w->lane, memory_order_relaxed) == lane ? w : NULL;
 }
 
-void molt_lane_push(struct molt_lane *lane, struct molt_process *p)
+static bool is_mine(const struct molt_lane *lane)
+{
+    return my_worker(lane) != NULL;
+}
+
+void molt_lane_put(struct molt_lane *lane, struct molt_process *p)
 {
     bool is_own = is_mine(lane);
     molt_spin_lock(&lane->lock);
@@ -117,6 +123,21 @@ void molt_lane_push(struct molt_lane *lane, struct molt_process *p)
         molt_lane_wake(lane);
     if (n >= CROWD)
         molt_lane_call_help(lane);
+}
+
+/* The first in the queue of a lane whose worker is awake is left to that worker
+ * anyway: it needs no place in the queue, and no lock. The order stays the same,
+ * because nobody is in the queue then. */
+void molt_lane_push(struct molt_lane *lane, struct molt_process *p)
+{
+    struct molt_worker *w = my_worker(lane);
+    if (w && queue_of(p) == NORMAL &&
+        atomic_load_explicit(&lane->n_queued, memory_order_relaxed) == 0 &&
+        !atomic_load_explicit(&w->next, memory_order_relaxed))
+        /* Release: pairs with the exchange of the monitor. */
+        atomic_store_explicit(&w->next, p, memory_order_release);
+    else
+        molt_lane_put(lane, p);
 }
 
 static struct molt_process *pick(struct molt_lane *lane)
@@ -146,6 +167,19 @@ struct molt_process *molt_lane_pop(struct molt_lane *lane)
     struct molt_process *p = pick(lane);
     if (p)
         count(lane, -1u);
+    molt_spin_unlock(&lane->lock);
+    return p;
+}
+
+struct molt_process *molt_lane_pop_high(struct molt_lane *lane)
+{
+    if (__builtin_expect(atomic_load_explicit(&lane->n_queued, memory_order_relaxed) == 0, 1))
+        return NULL;
+    molt_spin_lock(&lane->lock);
+    struct molt_process *p = molt_queue_take(&lane->queues[HIGH]);
+    if (p)
+        count(lane, -1u);
+    lane->n_skipped++;
     molt_spin_unlock(&lane->lock);
     return p;
 }

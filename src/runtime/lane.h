@@ -60,9 +60,13 @@ void molt_lane_fini(struct molt_lane *lane);
 /* Queue @p, which is in no queue. Wakes the lane's worker, or another one if
  * there is more than that one will do soon. */
 void molt_lane_push(struct molt_lane *lane, struct molt_process *p);
+/* The same, where everybody can take it. */
+void molt_lane_put(struct molt_lane *lane, struct molt_process *p);
 
 /* The next process to run; NULL if there is none. */
 struct molt_process *molt_lane_pop(struct molt_lane *lane);
+/* The next one of high priority. */
+struct molt_process *molt_lane_pop_high(struct molt_lane *lane);
 
 /* Move half of what is queued in @from to @to, which is the caller's. Returns
  * how many. */

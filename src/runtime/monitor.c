@@ -86,6 +86,22 @@ static void hand_over(struct molt_runtime *rt, struct molt_worker *w, unsigned l
     pthread_mutex_unlock(&w->handover_lock);
 }
 
+/* What @w was to run next goes where everybody can take it. In the same way: the
+ * worker takes it between turns only, so it doesn't while the turn has not ended; in
+ * the turn it only fills an empty place. */
+static void expose_next(struct molt_worker *w, unsigned long turn)
+{
+    struct molt_process *p = NULL;
+    atomic_store(&w->is_suspected, true);
+    molt_barrier_heavy();
+    pthread_mutex_lock(&w->handover_lock);
+    if (atomic_load(&w->n_turns) == turn)
+        p = atomic_exchange(&w->next, NULL);
+    pthread_mutex_unlock(&w->handover_lock);
+    if (p)
+        molt_lane_put(atomic_load_explicit(&p->lane, memory_order_relaxed), p);
+}
+
 static void watch(struct molt_runtime *rt, struct molt_worker *w)
 {
     unsigned long turn = atomic_load(&w->n_turns);
@@ -98,6 +114,8 @@ static void watch(struct molt_runtime *rt, struct molt_worker *w)
         return;
     }
     unsigned ticks = ++w->watched_ticks;
+    if (atomic_load_explicit(&w->next, memory_order_relaxed))
+        expose_next(w, turn);
     if (ticks < AGAIN_TICKS ||
         (ticks < PREEMPT_TICKS && !atomic_load_explicit(&w->is_again, memory_order_relaxed)))
         return;

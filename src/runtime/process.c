@@ -5,7 +5,8 @@
  * what; here is why it can't go wrong.
  *
  * A message is never forgotten: who pushes onto an empty inbox adds DO_MAIL
- * after the push; who drains takes DO_MAIL away before it takes the messages.
+ * after the push; who drains takes DO_MAIL away before it takes the messages, or
+ * did so when it began to run the process, and takes them then.
  * So whatever is in the inbox when a process is left was pushed later than the
  * flag was taken away, and its sender adds the flag again, or somebody before
  * it in the same stack does.
@@ -88,16 +89,20 @@ void molt_process_start_due(struct molt_process *p)
     add_reasons(p, MOLT_DO_RUN, MOLT_IS_RUN_DUE);
 }
 
-bool molt_process_begin(struct molt_process *p)
+unsigned molt_process_begin(struct molt_process *p)
 {
     unsigned old = molt_process_status(p), new;
     do {
         new = old & ~MOLT_IS_IN_QUEUE;
         if ((old & MOLT_STATE_MASK) == MOLT_STATE_QUEUED)
             new = (new & ~MOLT_STATE_MASK) | MOLT_STATE_RUNNING;
+        /* A callback that receives has to see that there is mail. */
+        if (!(old & MOLT_IS_SUSPENDED) && (old & MOLT_STATE_MASK) == MOLT_STATE_QUEUED)
+            new &= ~MOLT_DO_MAIL;
+        /* Acquire: pairs with who left it, and with who added the reasons. */
     } while (!atomic_compare_exchange_weak_explicit(&p->status, &old, new, memory_order_acquire,
                                                     memory_order_relaxed));
-    return (old & MOLT_STATE_MASK) == MOLT_STATE_QUEUED;
+    return (old & MOLT_STATE_MASK) == MOLT_STATE_QUEUED ? old : 0;
 }
 
 static void tell_executor(struct molt_runtime *rt)
@@ -287,20 +292,26 @@ static unsigned append_all(struct molt_process *p, struct molt_list *node,
     return n;
 }
 
-unsigned molt_process_drain(struct molt_process *p, struct molt_block_cache *cache)
+unsigned molt_process_collect(struct molt_process *p, struct molt_block_cache *cache)
 {
-    unsigned status = molt_process_status(p), n_counted = 0;
-    if (!(status & MOLT_DO_MAIL))
-        return 0;
-    /* Seq_cst, before the mail is taken: see the top of this file. */
-    atomic_fetch_and(&p->status, ~MOLT_DO_MAIL);
+    unsigned n_counted = 0;
     /* Acquire: pairs with the pushes. */
     struct molt_list *newest =
-        status & MOLT_IS_LIMITED
+        molt_process_status(p) & MOLT_IS_LIMITED
             ? take_counted(p, &n_counted)
             : molt_inbox_first(atomic_exchange_explicit(&p->inbox, 0, memory_order_acquire));
     unsigned n = append_all(p, newest, cache);
     add_mail(p, n - n_counted);
+    return n;
+}
+
+unsigned molt_process_drain(struct molt_process *p, struct molt_block_cache *cache)
+{
+    if (!(molt_process_status(p) & MOLT_DO_MAIL))
+        return 0;
+    /* Seq_cst, before the mail is taken: see the top of this file. */
+    atomic_fetch_and(&p->status, ~MOLT_DO_MAIL);
+    unsigned n = molt_process_collect(p, cache);
     /* By somebody else, for a callback that waits: it has to look itself, also if
      * all was moved earlier. */
     if (molt_process_status(p) & MOLT_IS_RECEIVING)

@@ -392,6 +392,8 @@ size_t molt_process_mailbox(const struct molt_process *p);
 /* Move what is in the inbox to the own list. What was meant for an earlier
  * process of the slot is dropped. Returns how many were moved. */
 unsigned molt_process_drain(struct molt_process *p, struct molt_block_cache *cache);
+/* The same, when MOLT_DO_MAIL was taken away just before. */
+unsigned molt_process_collect(struct molt_process *p, struct molt_block_cache *cache);
 
 /* The first message of the own list, taken out; there is one. */
 struct molt_block *molt_process_take(struct molt_process *p);
@@ -408,9 +410,10 @@ bool molt_process_defer(struct molt_process *p, struct molt_from from);
 /* It was answered. */
 void molt_process_undefer(struct molt_process *p, struct molt_from from);
 
-/* A queued process, taken out of a queue, is the caller's to run. False if it
- * was claimed meanwhile. */
-bool molt_process_begin(struct molt_process *p);
+/* A queued process, taken out of a queue, is the caller's to run. Its status before;
+ * 0 if it was claimed meanwhile. If that has MOLT_DO_MAIL and it isn't suspended, the
+ * flag is taken away, and the caller has to collect its mail. */
+unsigned molt_process_begin(struct molt_process *p);
 
 /* The end of the mailbox: what is in it is dropped, callers get MOLT_EDEAD, and
  * nobody can send any more. */

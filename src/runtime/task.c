@@ -107,6 +107,17 @@ static enum molt_task pick_event(struct molt_process *p, unsigned status)
     return status & MOLT_DO_TIMEOUT && is_timeout(p) ? MOLT_TASK_TIMEOUT : MOLT_TASK_NONE;
 }
 
+static void add_budget(struct molt_worker *w, unsigned n)
+{
+    if (__builtin_expect(n > MOLT_TURN, 0))
+        w->runner.budget = n < TURN_MAIL ? (int)n : TURN_MAIL;
+}
+
+void molt_task_collect(struct molt_worker *w, struct molt_process *p)
+{
+    add_budget(w, molt_process_collect(p, &w->runner.cache));
+}
+
 enum molt_task molt_task_pick(struct molt_worker *w, struct molt_process *p)
 {
     /* Acquire: pairs with molt_process_signal(). */
@@ -116,10 +127,7 @@ enum molt_task molt_task_pick(struct molt_worker *w, struct molt_process *p)
         if (task != MOLT_TASK_NONE)
             return task;
     }
-    if (!p->mail) {
-        unsigned n = molt_process_drain(p, &w->runner.cache);
-        if (__builtin_expect(n > MOLT_TURN, 0))
-            w->runner.budget = n < TURN_MAIL ? (int)n : TURN_MAIL;
-    }
+    if (!p->mail)
+        add_budget(w, molt_process_drain(p, &w->runner.cache));
     return p->mail ? MOLT_TASK_MESSAGE : MOLT_TASK_NONE;
 }

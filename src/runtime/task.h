@@ -39,6 +39,9 @@ enum molt_task {
  * left there. The worker's budget grows with the mail that had come. */
 enum molt_task molt_task_pick(struct molt_worker *w, struct molt_process *p);
 
+/* At the begin of a turn, with MOLT_DO_MAIL just taken away: the mail that has come. */
+void molt_task_collect(struct molt_worker *w, struct molt_process *p);
+
 /* DO_KILL is set: take it away, and see whether it was meant for this process,
  * which has its end_reason then. */
 bool molt_task_is_kill(struct molt_process *p);

@@ -81,7 +81,6 @@ static enum molt_outcome run_tasks(struct molt_worker *w, struct molt_process *p
 {
     enum molt_outcome outcome = MOLT_TURN_DONE;
     unsigned tick = atomic_load_explicit(&w->rt->tick, memory_order_relaxed);
-    w->runner.budget = MOLT_TURN;
     while (w->runner.budget-- > 0 && outcome == MOLT_TURN_DONE) {
         if (atomic_load_explicit(&w->rt->tick, memory_order_relaxed) != tick)
             break;
@@ -105,8 +104,11 @@ static void forget_world(struct molt_process *p)
 /* What a process has to do, until it is somebody else's turn, on the stack that
  * this is. That belongs to one worker, so it is the same after a wait; but then the
  * worker's batch goes on on another one. */
-static void turn(struct molt_worker *w, struct molt_process *p)
+static void turn(struct molt_worker *w, struct molt_process *p, bool has_mail)
 {
+    w->runner.budget = MOLT_TURN;
+    if (has_mail)
+        molt_task_collect(w, p);
     enum molt_outcome outcome = run_tasks(w, p);
     p->fiber = NULL;
     forget_world(p);
@@ -240,7 +242,8 @@ void molt_worker_run(struct molt_worker *w, struct molt_process *p)
 {
     if (__builtin_expect(molt_code_is_pausing(w->rt->code), 0))
         molt_participant_rest(&w->participant);
-    if (!molt_process_begin(p))
+    unsigned status = molt_process_begin(p);
+    if (!status)
         return;
     count_turn(w);
     if (p->fiber) {
@@ -249,11 +252,11 @@ void molt_worker_run(struct molt_worker *w, struct molt_process *p)
         p->fiber = w->floor;
         molt_activation_clear(&p->fiber->act);
         molt_runner_enter(&w->runner, p);
-        turn(w, p);
+        turn(w, p, status & MOLT_DO_MAIL);
     } else {
         /* Without a stack: tried again soon. */
         w->is_starved = true;
-        molt_process_leave(p, 0, 0);
+        molt_process_leave(p, status & MOLT_DO_MAIL, 0);
         end_turn(w);
     }
 }

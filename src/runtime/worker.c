@@ -42,11 +42,15 @@ static void count_resumes(struct molt_worker *w, unsigned add, bool is_preempted
 void molt_worker_push(struct molt_worker *w, struct molt_process *p)
 {
     bool is_own = molt_runner_here() == &w->runner;
-    molt_spin_lock(&w->resume_lock);
-    /* Nobody runs it before it is in here. */
+    /* Nobody runs it before it is in a queue. */
     bool is_preempted = p->fiber->act.is_preempted;
+    if (is_own && !is_preempted) {
+        molt_queue_append(&w->own_resumes, p);
+        return;
+    }
+    molt_spin_lock(&w->resume_lock);
     molt_queue_append(is_preempted ? &w->preempted : &w->resumes, p);
-    /* Seq_cst: as in molt_lane_push(). */
+    /* Seq_cst: as in molt_lane_put(). */
     if (is_own)
         count_resumes(w, 1, is_preempted);
     else
@@ -73,9 +77,28 @@ static struct molt_process *pop(struct molt_worker *w, bool is_preempted)
     return p;
 }
 
+/* What others made ready takes turns with what was made ready here. */
 static struct molt_process *pop_resume(struct molt_worker *w)
 {
-    return pop(w, false);
+    struct molt_process *p = w->n_left & 2 ? pop(w, false) : NULL;
+    p = p ? p : molt_queue_take(&w->own_resumes);
+    return p ? p : pop(w, false);
+}
+
+static struct molt_process *pop_lane(struct molt_worker *w, struct molt_lane *lane)
+{
+    if (!atomic_load_explicit(&w->next, memory_order_relaxed))
+        return molt_lane_pop(lane);
+    struct molt_process *high = molt_lane_pop_high(lane);
+    return high ? high : molt_worker_take_next(w);
+}
+
+/* Without a lane, or before it is given away: others may have it. */
+static void put_next(struct molt_worker *w)
+{
+    struct molt_process *p = molt_worker_take_next(w);
+    if (p)
+        molt_lane_put(atomic_load_explicit(&p->lane, memory_order_relaxed), p);
 }
 
 static unsigned tick_of(const struct molt_worker *w)
@@ -91,10 +114,10 @@ static struct molt_process *next(struct molt_worker *w)
     if (!lane || w->is_starved)
         return NULL;
     bool is_lane_first = w->n_left & 1;
-    struct molt_process *p = is_lane_first ? molt_lane_pop(lane) : pop_resume(w);
+    struct molt_process *p = is_lane_first ? pop_lane(w, lane) : pop_resume(w);
     if (p)
         return p;
-    return is_lane_first ? pop_resume(w) : molt_lane_pop(lane);
+    return is_lane_first ? pop_resume(w) : pop_lane(w, lane);
 }
 
 static void run_on_floor(void *arg)
@@ -134,7 +157,8 @@ static void run_batch(struct molt_worker *w)
 
 static bool has_work(struct molt_worker *w, struct molt_lane *lane)
 {
-    return molt_lane_has_queued(lane) || atomic_load(&w->n_resumes) > 0;
+    return molt_lane_has_queued(lane) || atomic_load(&w->n_resumes) > 0 ||
+           atomic_load_explicit(&w->next, memory_order_relaxed) || w->own_resumes.first;
 }
 
 /* Who was preempted goes on when nobody else has work, or when the others have
@@ -215,6 +239,8 @@ static void work_without_lane(struct molt_worker *w)
 {
     if (w->home && !atomic_exchange(&w->home->is_wanted, true))
         molt_lane_wake(w->home);
+    put_next(w);
+    w->n_left ^= 2; /* as pop_resume() wants it */
     struct molt_process *p = pop_resume(w);
     if (p)
         molt_worker_run(w, p);
@@ -229,6 +255,7 @@ static bool is_to_give_back(const struct molt_worker *w, const struct molt_lane 
 
 static void give_back(struct molt_worker *w, struct molt_lane *lane)
 {
+    put_next(w);
     pthread_mutex_lock(&w->handover_lock);
     bool is_mine = atomic_load(&w->lane) == lane;
     if (is_mine) {

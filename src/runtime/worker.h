@@ -55,6 +55,11 @@ struct molt_worker {
     struct molt_fault_thread fault;
     bool can_be_preempted, can_fault;
 
+    /* What it runs next, before the queue of its lane: nobody may take it away but the
+     * monitor, from the middle of a turn, as monitor.c says. */
+    _Atomic(struct molt_process *) next;
+    struct molt_queue own_resumes; /* suspended here, may go on; made so here */
+
     struct molt_spin resume_lock; /* guards the two queues */
     struct molt_queue resumes;    /* suspended here, may go on */
     struct molt_queue preempted;  /* the same, but they wait for nothing but time */
@@ -98,6 +103,15 @@ static inline void molt_worker_count(atomic_ullong *counter)
 {
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
                           memory_order_relaxed);
+}
+
+/* Between turns: what it was to run next, which is the caller's to run or to queue. */
+static inline struct molt_process *molt_worker_take_next(struct molt_worker *w)
+{
+    struct molt_process *p = atomic_load_explicit(&w->next, memory_order_relaxed);
+    if (p)
+        atomic_store_explicit(&w->next, NULL, memory_order_relaxed);
+    return p;
 }
 
 static inline struct molt_lane *molt_worker_lane(const struct molt_worker *w)
