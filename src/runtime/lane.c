@@ -273,13 +273,14 @@ static unsigned readiness(uint32_t events)
     return ready;
 }
 
-void molt_lane_poll(struct molt_lane *lane, int timeout_ms)
+bool molt_lane_poll(struct molt_lane *lane, int timeout_ms)
 {
     struct epoll_event events[EVENTS_MAX];
+    bool is_woken = false;
     int n = epoll_wait(lane->epoll, events, EVENTS_MAX, timeout_ms);
     /* Awake: whom the events below wake needs no eventfd. */
     if (timeout_ms != 0)
-        atomic_store(&lane->is_asleep, false);
+        is_woken = !atomic_exchange(&lane->is_asleep, false);
     for (int i = 0; i < n; i++) {
         if (events[i].data.u64) {
             molt_socket_note(lane, events[i].data.u64, readiness(events[i].events));
@@ -289,6 +290,7 @@ void molt_lane_poll(struct molt_lane *lane, int timeout_ms)
         ssize_t rc = read(lane->event, &count_of_wakes, sizeof(count_of_wakes));
         (void)rc; /* only empties it */
     }
+    return is_woken;
 }
 
 /* ---- life -------------------------------------------------------------------------- */

@@ -90,8 +90,9 @@ struct molt_lane *molt_lane_here(const struct molt_process *p);
 void molt_lane_start_timer(const struct molt_process *p, struct molt_timer *timer,
                            uint64_t deadline_ns, const struct molt_timer_event *event);
 
-/* Wait at most @timeout_ms (< 0: for ever) for descriptors or a wake. */
-void molt_lane_poll(struct molt_lane *lane, int timeout_ms);
+/* Wait at most @timeout_ms (< 0: for ever) for descriptors or a wake. Whether
+ * molt_lane_wake() ended it. */
+bool molt_lane_poll(struct molt_lane *lane, int timeout_ms);
 
 /* Have epoll tell molt_socket_note() @data about @fd, edge-triggered. MOLT_EINVAL
  * (not pollable), MOLT_ENOMEM. */

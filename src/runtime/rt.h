@@ -53,6 +53,7 @@ struct molt_runtime {
     atomic_uint tick;            /* counts while anybody is awake: a turn ends with it */
     struct molt_monitor monitor;
     bool is_started;
+    bool can_spin;                 /* a worker may wait for another one without sleeping */
     bool can_preempt, can_contain; /* this machine lets us; constant once started */
     atomic_bool is_stopping;       /* workers leave their loops */
     atomic_ullong root;            /* pid of the root supervisor */

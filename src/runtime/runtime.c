@@ -273,6 +273,7 @@ int molt_runtime_start(struct molt_runtime *rt, const char *root, struct molt_er
     if (rt->is_started)
         return molt_error_set(err, MOLT_EBUSY, "the runtime runs already");
     atomic_store(&rt->is_stopping, false);
+    rt->can_spin = rt->n_workers > 1 && count_cores() > 1;
     install_handlers(rt);
     rt->is_started = true;
     atomic_store(&rt->is_root_ready, false);

@@ -16,6 +16,11 @@
 /* Processes run between two looks at descriptors and timers. */
 #define BATCH MOLT_LIMIT(64, 1)
 #define STARVED_MS 5
+/* So long a worker looks around before it sleeps, if that was of use lately; so many
+ * looks between two that cost more; short sleeps at most until the next attempt. */
+#define SPIN_NS MOLT_LIMIT(40000, 2000)
+#define SPIN_LOOKS 16
+#define SPIN_PAUSE_MAX 255
 /* As long as a callback computes until it is preempted again, about: see monitor.c. */
 #define SHARE_TICKS 2
 
@@ -267,6 +272,70 @@ static void give_back(struct molt_worker *w, struct molt_lane *lane)
 
 /* ---- the loop ------------------------------------------------------------------ */
 
+static bool is_needed(struct molt_worker *w, struct molt_lane *lane)
+{
+    return has_work(w, lane) || atomic_load(&w->n_preempted) > 0 ||
+           atomic_load(&w->rt->is_stopping) || is_to_give_back(w, lane);
+}
+
+/* Now and then, while spinning: what doesn't show in a word of memory. */
+static bool find_work(struct molt_worker *w, struct molt_lane *lane, uint64_t now)
+{
+    if (molt_timers_are_due(&lane->timers, now) || steal(w, lane))
+        return true;
+    if (atomic_load_explicit(&lane->n_fds, memory_order_relaxed) > 0)
+        (void)molt_lane_poll(lane, 0);
+    /* Who waits for a grace period doesn't wait for this. */
+    molt_participant_boundary(&w->participant, w->rt->current);
+    return is_needed(w, lane);
+}
+
+/* Going to sleep and being woken takes longer than the answer of another worker. So
+ * if what came last came soon, look around for a while first. */
+static bool spin(struct molt_worker *w, struct molt_lane *lane)
+{
+    if (!w->is_spinning || w->is_starved)
+        return false;
+    uint64_t now = molt_clock_ns(), end = now + SPIN_NS;
+    for (; now < end; now = molt_clock_ns()) {
+        for (int i = 0; i < SPIN_LOOKS; i++) {
+            if (is_needed(w, lane)) {
+                w->spin_backoff = 0;
+                return true;
+            }
+            molt_cpu_relax();
+        }
+        if (find_work(w, lane, now))
+            return true;
+    }
+    w->is_spinning = false;
+    w->spin_pause = w->spin_backoff;
+    w->spin_backoff =
+        w->spin_backoff * 2 + 1 > SPIN_PAUSE_MAX ? SPIN_PAUSE_MAX : w->spin_backoff * 2 + 1;
+    return false;
+}
+
+/* It was woken after a sleep of @ns. Where the other worker has no core of its own
+ * at the moment, short sleeps are no sign that looking around is of use. */
+static void learn(struct molt_worker *w, uint64_t ns)
+{
+    if (ns >= SPIN_NS)
+        w->is_spinning = false;
+    else if (w->spin_pause > 0)
+        w->spin_pause--;
+    else
+        w->is_spinning = true;
+}
+
+/* Returns how long to sleep, in ms; < 0: as long as it takes. */
+static int sleep_ms(struct molt_worker *w, struct molt_lane *lane)
+{
+    int ms = molt_timers_are_empty(&lane->timers)
+                 ? -1
+                 : molt_timer_wait_ms(&lane->timers, molt_clock_ns());
+    return w->is_starved && (ms < 0 || ms > STARVED_MS) ? STARVED_MS : ms;
+}
+
 static void sleep_until_work(struct molt_worker *w, struct molt_lane *lane)
 {
     struct molt_runtime *rt = w->rt;
@@ -274,14 +343,12 @@ static void sleep_until_work(struct molt_worker *w, struct molt_lane *lane)
     atomic_fetch_add(&rt->n_asleep, 1);
     atomic_store(&lane->is_asleep, true); /* pairs with molt_lane_wake() */
     molt_hostile_gap();
-    if ((!(has_work(w, lane) || atomic_load(&w->n_preempted) > 0) || w->is_starved) &&
-        !atomic_load(&rt->is_stopping) && !is_to_give_back(w, lane)) {
-        int ms = molt_timers_are_empty(&lane->timers)
-                     ? -1
-                     : molt_timer_wait_ms(&lane->timers, molt_clock_ns());
-        if (w->is_starved && (ms < 0 || ms > STARVED_MS))
-            ms = STARVED_MS;
-        molt_lane_poll(lane, ms);
+    bool is_starved = w->is_starved && !atomic_load(&rt->is_stopping) && !is_to_give_back(w, lane);
+    if (!is_needed(w, lane) || is_starved) {
+        int ms = sleep_ms(w, lane);
+        uint64_t start = rt->can_spin ? molt_clock_ns() : 0;
+        if (molt_lane_poll(lane, ms) && rt->can_spin)
+            learn(w, molt_clock_ns() - start);
     }
     atomic_store(&lane->is_asleep, false);
     atomic_fetch_sub(&rt->n_asleep, 1);
@@ -298,10 +365,12 @@ static void work(struct molt_worker *w, struct molt_lane *lane)
         molt_lane_run_timers(lane, molt_clock_ns());
     bool is_busy = !w->is_starved && (has_work(w, lane) || steal(w, lane));
     bool has_preempted = atomic_load_explicit(&w->n_preempted, memory_order_relaxed) > 0;
-    if (w->is_starved || (!is_busy && !has_preempted))
-        sleep_until_work(w, lane);
-    else if (atomic_load_explicit(&lane->n_fds, memory_order_relaxed) > 0)
-        molt_lane_poll(lane, 0);
+    if (w->is_starved || (!is_busy && !has_preempted)) {
+        if (!spin(w, lane))
+            sleep_until_work(w, lane);
+    } else if (atomic_load_explicit(&lane->n_fds, memory_order_relaxed) > 0) {
+        (void)molt_lane_poll(lane, 0);
+    }
     if (__builtin_expect(has_preempted, 0))
         run_preempted(w, is_busy || has_work(w, lane));
 }

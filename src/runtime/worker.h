@@ -34,6 +34,10 @@ struct molt_worker {
     bool is_started;
     bool has_left;   /* its loop; under molt_runtime.quiet_lock */
     bool is_starved; /* no stack could be had */
+    /* Whether it looks around before it sleeps; if that was in vain, how many short
+     * sleeps until it is tried again, and how many there are next time. */
+    bool is_spinning;
+    unsigned spin_pause, spin_backoff;
     unsigned victim; /* whom to look at first when there is nothing to do */
 
     /* The lane it runs; NULL: it has none now. Taken away by the monitor under
