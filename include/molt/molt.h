@@ -183,7 +183,8 @@ int molt_receive_typed(void **ret, const struct molt_type *const *tag,
 /* Send @msg (consumed also on failure) to @pid in @ms milliseconds. The timer's
  * number goes to *ret_timer (may be NULL); it is never used twice. The message
  * waits for its time whether the caller lives or not; if @pid has ended by then
- * it is dropped. Until then an upgrade that changes its layout waits for it.
+ * it is dropped. If its layout changes until then it is converted, or the upgrade
+ * waits for it.
  * MOLT_EDEAD (@pid has ended already), MOLT_EINVAL, MOLT_EOWNER, MOLT_ELIMIT
  * (some 16 million wait). */
 int molt_send_after(unsigned ms, molt_pid pid, void *msg, uint64_t *ret_timer);
