@@ -138,64 +138,68 @@ struct molt_deferred; /* calls that were neither answered nor failed yet */
 
 struct molt_prepared; /* what staging made of its blocks, see adopt.h */
 
+/* Each of the four parts is a cache line. What senders write stands apart from what
+ * they and the runner read, and that from what the runner writes, so that on two
+ * workers a message costs no more than the lines that it is about. */
 struct molt_process {
-    /* Any thread. */
+    /* Any thread; of senders, but for what is seldom used. */
     _Atomic uint64_t inbox;
-    atomic_uint status;
-    int end_reason;                     /* of whoever runs it */
-    atomic_ullong pid;                  /* 0: no process */
-    _Atomic(struct molt_lane *) lane;   /* where it is queued when it is stackless */
-    _Atomic(struct molt_world *) world; /* of the callback that runs or is suspended */
-    _Atomic(const struct molt_version *) version;
-    _Atomic uint64_t wait_ref;             /* what is waited for; 0: nothing, or it came */
+    atomic_ullong pid;                     /* 0: no process */
     _Atomic uint64_t exit_word;            /* MOLT_EXIT_..., generation, reason as 32 bits */
     _Atomic(struct molt_socket *) sockets; /* its own; who gives one pushes, see socket.h */
+    atomic_ullong timeout_fired;
+    _Atomic(struct molt_prepared *) prepared;
+    struct molt_relation *watchers;  /* who hears of its end; under tie_lock */
+    struct molt_relation *relations; /* of whose end it hears; under tie_lock */
 
-    /* Of whoever is in its queue. */
-    struct molt_process *run_next;
-
-    /* Of whoever took wait_ref from a number to 0, until it sets DO_RESUME. */
-    struct molt_block *wait_root; /* packed reply */
-    int wait_rc;
+    /* Any thread; seldom written. What isn't atomic is constant for the life of the
+     * process, or says otherwise. */
+    atomic_uint status;
+    int end_reason;                   /* of whoever runs it */
+    _Atomic(struct molt_lane *) lane; /* where it is queued when it is stackless */
+    _Atomic uint64_t wait_ref;        /* what is waited for; 0: nothing, or it came */
+    struct molt_runtime *rt;
+    union {
+        molt_pid parent;
+        uint64_t generation; /* of the last process, in a free slot */
+    };
+    struct molt_bounds *bounds;   /* NULL: none; under tie_lock, and read by who runs it */
+    struct molt_timeout *timeout; /* of whoever runs it */
+    uint32_t slot : MOLT_SLOT_BITS;
+    atomic_uchar epoch;          /* not constant: of its blocks' layouts, see adopt.h */
+    short server_id : 13;        /* -1: a supervisor */
+    unsigned short priority : 3; /* enum molt_priority */
+    atomic_uchar phase;
+    struct molt_spin tie_lock; /* guards watchers, relations and bounds */
 
     /* Of whoever runs or claimed it; what others may look at is atomic. */
+    struct molt_block *mail;
     atomic_uint n_mail; /* in the own list, and what its machine has of it */
-    struct molt_block *mail, *mail_last;
+    int wait_rc;        /* as wait_root */
     struct molt_owner owner;
     struct molt_block *state_block;
     struct molt_fiber *fiber; /* the running turn, or the suspended callback */
-    uint64_t ref;             /* counts up for ever, over all processes of this slot */
     atomic_ullong n_callbacks;
-    struct molt_timeout *timeout;
-    atomic_ullong timeout_fired;
+
+    /* The same. */
+    struct molt_block *mail_last;
+    _Atomic(struct molt_world *) world; /* of the callback that runs or is suspended */
+    _Atomic(const struct molt_version *) version;
+    uint64_t ref; /* counts up for ever, over all processes of this slot */
     union {
         struct molt_block *arg;         /* of the spawn, packed; in MOLT_PHASE_NEW */
         struct molt_deferred *deferred; /* afterwards */
     };
-    _Atomic(struct molt_prepared *) prepared;
     union {
         void *native_state;             /* of a supervisor */
         struct molt_machine *machine;   /* if it is one */
         _Atomic uintptr_t behind;       /* of others: see adopt.h */
         struct molt_process *free_next; /* of whoever has the free slot */
     };
-
-    /* Constant for the life of the process. */
-    struct molt_runtime *rt;
-    union {
-        molt_pid parent;
-        uint64_t generation; /* of the last process, in a free slot */
-    };
-    uint32_t slot : MOLT_SLOT_BITS;
-    atomic_uchar epoch;          /* not constant: of its blocks' layouts, see adopt.h */
-    short server_id : 13;        /* -1: a supervisor */
-    unsigned short priority : 3; /* enum molt_priority */
-    atomic_uchar phase;
-
-    struct molt_spin tie_lock;       /* guards what follows, down to bounds */
-    struct molt_relation *watchers;  /* who hears of its end */
-    struct molt_relation *relations; /* of whose end it hears */
-    struct molt_bounds *bounds;      /* NULL: none; read by whoever runs it, too */
+    /* Of whoever took wait_ref from a number to 0, until it sets DO_RESUME. */
+    struct molt_block *wait_root; /* packed reply */
+    /* Of whoever is in its queue. */
+    struct molt_process *run_next;
 };
 
 /* Four cache lines, which it shares with nobody. */
