@@ -117,7 +117,7 @@ static bool must_change(const struct molt_migrate *how, const struct molt_block 
 }
 
 /* Number the blocks; what changes gets its kind, which the last one of a type leads to. */
-static int number_blocks(struct molt_graph *g, struct molt_migration_fault *fault)
+static int number_blocks(struct molt_graph *g, bool is_all, struct molt_migration_fault *fault)
 {
     size_t i = 0;
     const struct molt_type *last = NULL;
@@ -130,7 +130,7 @@ static int number_blocks(struct molt_graph *g, struct molt_migration_fault *faul
         block->envelope = i;
         if (!is_root && block->type == last) {
             g->nodes[i].kind = last_kind;
-        } else if (must_change(g->how, block)) {
+        } else if (is_all || must_change(g->how, block)) {
             int rc = kind_of(g, block->type, is_root, &g->nodes[i].kind, fault);
             if (rc < 0)
                 return rc;
@@ -531,7 +531,7 @@ static size_t count(const struct molt_migrate *how, size_t *ret_changing)
 
 static int migrate(struct molt_graph *g, size_t n_changing, struct molt_migration_fault *fault)
 {
-    int rc = number_blocks(g, fault);
+    int rc = number_blocks(g, n_changing == g->n, fault);
     if (rc == 0 && n_changing < g->n)
         rc = molt_graph_mark(g, fault);
     if (rc == 0)
