@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: The molt authors */
 #include "cli/report.h"
 
+#include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -42,6 +43,18 @@ void molt_report_upgrade(const struct molt_upgrade_record *u, const struct molt_
     if (u->n_processes)
         molt_buf_printf(out, "   %u process%s moved", u->n_processes,
                         u->n_processes == 1 ? "" : "es");
+}
+
+void molt_report_moved(const char *moved, struct molt_buf *out)
+{
+    bool is_one = moved && !strchr(moved, '\n');
+    if (is_one)
+        molt_buf_printf(out, "   %s", moved);
+    while (moved && !is_one && *moved) {
+        size_t n = strcspn(moved, "\n");
+        molt_buf_printf(out, "\n  %.*s", (int)n, moved);
+        moved += n + (moved[n] == '\n');
+    }
 }
 
 const char *molt_report_build_kind(int code)

@@ -20,6 +20,10 @@ void molt_report_upgrade(const struct molt_upgrade_record *upgrade,
                          const struct molt_build_result *built, uint64_t elapsed_ns,
                          struct molt_buf *out);
 
+/* What changed in the states, as in molt_outcome.moved (may be NULL): behind the line if it
+ * is one server, else below it. */
+void molt_report_moved(const char *moved, struct molt_buf *out);
+
 /* The kind of a build's failure: "compile error", "link error", "refused". */
 const char *molt_report_build_kind(int code);
 

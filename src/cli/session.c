@@ -556,6 +556,7 @@ static void say_upgraded(struct molt_session *session, const struct molt_outcome
         molt_buf_printf(&line, "nothing to change: what runs is what was saved");
     } else {
         molt_report_upgrade(&outcome->upgrade, built, molt_clock_ns() - start_ns, &line);
+        molt_report_moved(outcome->moved, &line);
         session->n_upgrades++;
         keep(&session->last, line.data ? line.data : "");
         note(session, MOLT_INFO, session->last);

@@ -23,43 +23,54 @@ static void assert_counts(struct test_app *app, const char *body)
     test_client_close(&client);
 }
 
-static void a_state_of_another_layout_is_refused_by_field(void **state)
+static void a_field_that_is_added_needs_nothing(void **state)
 {
     struct test_app *app = *state;
     assert_counts(app, "1\n");
     test_app_edit(app, "src/counter.c", "    long n;\n};\nstruct next",
                   "    int calls;\n    long n;\n};\nstruct next");
-    test_app_await(app, "the state of server counter changed its layout");
-    test_app_await(app, "calls");
-    test_app_await(app, "MOLT_CHANGE(struct counter_v1, from_v1)");
+    const char *line = test_app_await(app, "counter@1 -> 2");
+    assert_non_null(strstr(line, "counter: +calls = 0"));
     assert_counts(app, "2\n");
+}
+
+static void a_field_that_could_lose_values_is_refused_by_name(void **state)
+{
+    struct test_app *app = *state;
+    test_app_edit(app, "src/counter.c", "    long n;\n};\nstruct next",
+                  "    short n;\n};\nstruct next");
+    test_app_await(app, "counter@2 goes on");
+    test_app_await(app, "struct counter.n");
+    test_app_await(app, "long -> short");
+    test_app_await(app, "MOLT_CHANGE(struct counter");
+    assert_counts(app, "3\n");
 }
 
 static void a_failing_change_is_refused_and_the_state_stays(void **state)
 {
     struct test_app *app = *state;
     test_app_edit(app, "src/counter.c", "static int init(",
-                  "struct counter_v1 {\n    long n;\n};\n"
-                  "static int from_v1(const struct counter_v1 *old, struct counter *now)\n"
-                  "{\n    now->n = old->n;\n    return MOLT_EINVAL;\n}\n"
+                  "struct counter_v2 {\n    int calls;\n    long n;\n};\n"
+                  "static int from_v2(const struct counter_v2 *old, struct counter *now)\n"
+                  "{\n    now->n = (short)old->n;\n    return MOLT_EINVAL;\n}\n"
                   "static int init(");
-    test_app_await(app, "the state of server counter changed its layout");
+    test_app_await(app, "long -> short");
     test_app_edit(app, "src/counter.c", ".on = {",
-                  ".change = {MOLT_CHANGE(struct counter_v1, from_v1)}, .on = {");
+                  ".change = {MOLT_CHANGE(struct counter_v2, from_v2)}, .on = {");
     test_app_await(app, "refused, nothing changed");
-    assert_counts(app, "3\n");
+    assert_counts(app, "4\n");
 }
 
 static void a_state_moves_with_its_change(void **state)
 {
     struct test_app *app = *state;
     test_app_edit(app, "src/counter.c", "return MOLT_EINVAL;", "return 0;");
-    assert_non_null(strstr(test_app_await(app, "counter@1 -> "), "1 process moved"));
-    assert_counts(app, "4\n");
+    assert_non_null(strstr(test_app_await(app, "counter@2 -> "), "n  long -> short"));
+    assert_counts(app, "5\n");
     test_app_edit(app, "src/counter.c", "t->n = c->n += m->by;",
                   "c->calls++;\n    t->n = 100 * c->calls + (c->n += m->by);");
     test_app_await(app, " -> ");
-    assert_counts(app, "105\n");
+    assert_counts(app, "106\n");
 }
 
 static void losing_a_mutable_global_is_refused_with_its_remedy(void **state)
@@ -83,7 +94,7 @@ static void losing_a_mutable_global_is_refused_with_its_remedy(void **state)
     test_app_await(app, "MOLT_FRESH");
     assert_string_equal(test_client_get(&client, "/"), "Hello 2\n");
     test_client_close(&client);
-    assert_counts(app, "206\n");
+    assert_counts(app, "207\n");
 }
 
 static void marked_as_fresh_it_starts_anew_in_each_version(void **state)
@@ -104,7 +115,8 @@ static void marked_as_fresh_it_starts_anew_in_each_version(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_state_of_another_layout_is_refused_by_field),
+        cmocka_unit_test(a_field_that_is_added_needs_nothing),
+        cmocka_unit_test(a_field_that_could_lose_values_is_refused_by_name),
         cmocka_unit_test(a_failing_change_is_refused_and_the_state_stays),
         cmocka_unit_test(a_state_moves_with_its_change),
         cmocka_unit_test(losing_a_mutable_global_is_refused_with_its_remedy),

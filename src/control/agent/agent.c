@@ -352,7 +352,8 @@ static int apply_and_start(struct molt_agent *agent, struct molt_set *set, struc
 {
     struct molt_apply_context context = {.link = agent->link,
                                          .builder = agent->builder,
-                                         .store = agent->store};
+                                         .store = agent->store,
+                                         .project = agent->root};
     struct molt_error err = {0};
     int rc = molt_apply_set(&context, set, ret);
     if (rc < 0)

@@ -14,8 +14,9 @@
 #include "code/meta.h"
 #include "control/agent/file.h"
 #include "control/agent/link.h"
+#include "control/agent/matched.h"
 #include "control/agent/plan.h"
-#include "types/match.h"
+#include "control/agent/send_match.h"
 
 #define ANSWER_MS 30000
 #define APPLY_SLACK_MS 60000 /* over the deadline: on_load and code_change take their time */
@@ -33,6 +34,7 @@ struct apply {
     size_t n_targets, n_counts;
     struct molt_plan_target *targets;
     struct molt_plan_count *counts;
+    struct molt_matched matched;
     struct molt_plan plan;
     uint64_t stage; /* 0: none open */
 };
@@ -113,15 +115,36 @@ static void count_process(struct apply *a, const char *server)
 
 /* ---- the plan ---------------------------------------------------------------- */
 
+static int make_matches(struct apply *a)
+{
+    const struct molt_meta **metas = calloc(a->n_running + 1, sizeof(const struct molt_meta *));
+    if (!metas)
+        return no_memory(a);
+    for (size_t i = 0; i < a->n_running; i++)
+        metas[i] = a->running[i].meta;
+    struct molt_matched_input input = {.store = a->context->store,
+                                       .project = a->context->project,
+                                       .n_running = a->n_running,
+                                       .running = metas,
+                                       .set = a->set};
+    int rc = molt_matched_make(&input, &a->matched, &a->err);
+    free(metas);
+    return rc;
+}
+
 static int make_plan(struct apply *a)
 {
     a->targets = calloc(a->set->n_modules + 1, sizeof(*a->targets));
     a->counts = calloc(a->n_processes + 1, sizeof(*a->counts));
     if (!a->targets || !a->counts)
         return no_memory(a);
-    for (size_t i = 0; i < a->set->n_modules; i++)
-        a->targets[a->n_targets++] =
-            (struct molt_plan_target){a->set->modules[i].meta, a->set->modules[i].image_path};
+    for (size_t i = 0; i < a->set->n_modules; i++) {
+        const struct molt_set_module *module = &a->set->modules[i];
+        const struct molt_matched_module *matched =
+            molt_matched_find(&a->matched, module->meta->module);
+        a->targets[a->n_targets++] = (struct molt_plan_target){module->meta, module->image_path,
+                                                               matched ? &matched->there : NULL};
+    }
     for (size_t i = 0; i < a->n_processes; i++)
         count_process(a, a->processes[i].server);
     struct molt_plan_input input = {.n_running = a->n_running,
@@ -133,71 +156,19 @@ static int make_plan(struct apply *a)
     return molt_plan_make(&input, &a->plan) < 0 ? no_memory(a) : 0;
 }
 
-/* Read what runs as the meta @old, from the store. */
-static bool read_old_image(const struct apply *a, const struct molt_meta *old, struct molt_buf *ret)
-{
-    char hex[MOLT_SHA256_HEX];
-    struct molt_buf path = MOLT_BUF_INIT;
-    molt_sha256_hex(old->digest, hex);
-    molt_buf_printf(&path, "%s/%s-%s.so", a->context->store, old->module, hex);
-    bool is_read = !path.is_failed && molt_agent_file_read(path.data, ret, NULL) == 0;
-    molt_buf_fini(&path);
-    return is_read;
-}
-
-static void print_lines(const struct molt_match *match, const char *key, struct molt_buf *out)
-{
-    const struct molt_match_type *type = molt_match_find(match, key);
-    for (const char *at = type ? type->lines : ""; *at;) {
-        size_t n = strcspn(at, "\n");
-        molt_buf_printf(out, "\n    %.*s", (int)n, at);
-        at += n + (at[n] == '\n');
-    }
-}
-
-/* "    n  long -> int" lines; nothing if the images are gone. */
-static void print_diff(struct apply *a, const struct molt_plan_refusal *refusal,
-                       struct molt_buf *out)
-{
-    const struct molt_set_module *now = molt_set_find(a->set, refusal->module);
-    const struct molt_meta *old = NULL;
-    struct molt_buf before = MOLT_BUF_INIT, after = MOLT_BUF_INIT;
-    struct molt_match match;
-    for (size_t i = 0; i < a->n_running; i++)
-        if (strcmp(a->running[i].meta->module, refusal->module) == 0)
-            old = a->running[i].meta;
-    if (!old || !now || !a->context->store)
-        return;
-    if (read_old_image(a, old, &before) &&
-        molt_agent_file_read(now->image_path, &after, NULL) == 0) {
-        struct molt_match_side sides[2] = {{before.data, before.len}, {after.data, after.len}};
-        struct molt_match_options options = {.allow_sanitizer = true};
-        if (molt_match_images(&sides[0], &sides[1], &options, &match, NULL) == 0) {
-            print_lines(&match, refusal->type_key, out);
-            molt_match_fini(&match);
-        }
-    }
-    molt_buf_fini(&before);
-    molt_buf_fini(&after);
-}
-
-static void print_refusal(struct apply *a, const struct molt_plan_refusal *refusal,
-                          struct molt_buf *out)
+static void print_refusal(const struct molt_plan_refusal *refusal, struct molt_buf *out)
 {
     molt_buf_printf(out, "%s%s refused", out->len ? "\n" : "", refusal->module);
     if (refusal->old_number)
         molt_buf_printf(out, ", %s@%u goes on", refusal->module, refusal->old_number);
-    molt_buf_printf(out, "\n  %s", refusal->what);
-    if (refusal->type_key)
-        print_diff(a, refusal, out);
-    molt_buf_printf(out, "\n  to allow it: %s", refusal->remedy);
+    molt_buf_printf(out, "\n  %s\n  to allow it: %s", refusal->what, refusal->remedy);
 }
 
 static char *print_refusals(struct apply *a)
 {
     struct molt_buf out = MOLT_BUF_INIT;
     for (size_t i = 0; i < a->plan.n_refusals; i++)
-        print_refusal(a, &a->plan.refusals[i], &out);
+        print_refusal(&a->plan.refusals[i], &out);
     char *text = molt_buf_take(&out);
     molt_buf_fini(&out);
     return text;
@@ -367,6 +338,18 @@ static int send_step(struct apply *a, const struct molt_plan_step *step)
     return rc < 0 ? molt_error_wrap(&a->err, rc, "%s", step->meta->module) : 0;
 }
 
+static int send_matches(struct apply *a)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < a->matched.n; i++) {
+        const struct molt_matched_module *m = &a->matched.modules[i];
+        rc = molt_agent_send_match(a->context->link, a->stage, &m->there, ANSWER_MS, &a->err);
+        if (rc == 0)
+            rc = molt_agent_send_match(a->context->link, a->stage, &m->back, ANSWER_MS, &a->err);
+    }
+    return rc;
+}
+
 static int switch_over(struct apply *a, struct molt_upgrade_record *ret)
 {
     int deadline_ms = a->context->deadline_ms ? a->context->deadline_ms : DEADLINE_MS;
@@ -400,6 +383,8 @@ static int run_stage(struct apply *a, struct molt_upgrade_record *ret)
     for (size_t i = 0; rc == 0 && i < a->plan.n_steps; i++)
         rc = send_step(a, &a->plan.steps[i]);
     if (rc == 0)
+        rc = send_matches(a);
+    if (rc == 0)
         rc = switch_over(a, ret);
     if (a->stage)
         abort_stage(a);
@@ -411,6 +396,7 @@ static int run_stage(struct apply *a, struct molt_upgrade_record *ret)
 static void apply_fini(struct apply *a)
 {
     molt_plan_fini(&a->plan);
+    molt_matched_fini(&a->matched);
     for (size_t i = 0; i < a->n_running; i++)
         molt_meta_free((struct molt_meta *)(uintptr_t)a->running[i].meta);
     free(a->running);
@@ -462,6 +448,26 @@ int molt_apply_learn(const struct molt_apply_context *context, struct molt_set *
     return rc;
 }
 
+/* "counter: +max = 0" for each server that is live and has another state now. */
+static char *describe_moved(const struct apply *a)
+{
+    struct molt_buf out = MOLT_BUF_INIT;
+    for (size_t i = 0; i < a->n_running; i++) {
+        const struct molt_meta *meta = a->running[i].meta;
+        for (size_t s = 0; s < meta->n_servers; s++) {
+            const struct molt_meta_server *server = &meta->servers[s];
+            char *text = molt_matched_describe(&a->matched, &meta->types[server->state_type]);
+            for (size_t k = 0; text && k < a->n_counts; k++)
+                if (strcmp(a->counts[k].server, server->name) == 0)
+                    molt_buf_printf(&out, "%s%s: %s", out.len ? "\n" : "", server->name, text);
+            free(text);
+        }
+    }
+    char *text = out.len ? molt_buf_take(&out) : NULL;
+    molt_buf_fini(&out);
+    return text;
+}
+
 int molt_apply_set(const struct molt_apply_context *context, struct molt_set *set,
                    struct molt_outcome *ret)
 {
@@ -471,6 +477,8 @@ int molt_apply_set(const struct molt_apply_context *context, struct molt_set *se
     if (rc == 0)
         rc = fetch_processes(&a);
     if (rc == 0)
+        rc = make_matches(&a);
+    if (rc == 0)
         rc = make_plan(&a);
     if (rc == 0 && a.plan.n_refusals) {
         rc = MOLT_EREFUSED;
@@ -479,6 +487,8 @@ int molt_apply_set(const struct molt_apply_context *context, struct molt_set *se
         ret->is_unchanged = true;
     } else if (rc == 0) {
         rc = run_stage(&a, &ret->upgrade);
+        if (rc == 0)
+            ret->moved = describe_moved(&a);
     }
     if (rc < 0 && !ret->text)
         ret->text = print_failure(&a, rc);
@@ -489,6 +499,7 @@ int molt_apply_set(const struct molt_apply_context *context, struct molt_set *se
 void molt_outcome_fini(struct molt_outcome *outcome)
 {
     free(outcome->text);
+    free(outcome->moved);
     molt_record_fini_upgrade(&outcome->upgrade);
     *outcome = (struct molt_outcome){0};
 }

@@ -22,7 +22,8 @@ struct molt_link;
 struct molt_apply_context {
     struct molt_link *link;
     struct molt_builder *builder; /* makes interface objects; NULL: the set's own are used */
-    const char *store;            /* folder of images, to show what changed */
+    const char *store;            /* folder of images, to see what changed; NULL: it isn't seen */
+    const char *project;          /* root folder that images were read with; may be NULL */
     int deadline_ms;              /* of the upgrade; 0: the host's default */
 };
 
@@ -33,6 +34,9 @@ struct molt_outcome {
     bool is_unchanged; /* nothing to do */
     char *text;        /* malloc'd; NULL on success */
     struct molt_upgrade_record upgrade;
+    /* What changed in the states of live servers: "counter: +max = 0", a line each, without a
+     * newline at the end. malloc'd; NULL: nothing. */
+    char *moved;
 };
 
 /* Returns outcome->code. Interfaces that were made are added to @set. */

@@ -215,9 +215,6 @@ static void refuse_state(struct planner *p, const struct molt_plan_running *r,
            "`static int from_v%u(const struct %s_v%u *old, %s *now)`",
            server->name, r->number, server->name, server->name, r->number, r->number, r->number,
            server->name, r->number, old->name);
-    refusal->type_key = strdup(old->key);
-    if (!refusal->type_key)
-        p->is_failed = true;
 }
 
 static void refuse_gone_server(struct planner *p, const struct molt_plan_running *r,
@@ -237,6 +234,56 @@ static bool same_type(const struct molt_meta_type *a, const struct molt_meta_typ
     return a->hash == b->hash && strcmp(a->key, b->key) == 0;
 }
 
+static const struct molt_match_type *find_match(const struct molt_plan_input *in,
+                                                const struct molt_meta *home,
+                                                const struct molt_meta_type *from)
+{
+    const struct molt_plan_target *target = find_target(in, home->module);
+    const struct molt_match *match = target ? target->match : NULL;
+    for (size_t i = 0; match && i < match->n_types; i++)
+        if (match->types[i].from_hash == from->hash &&
+            strcmp(match->types[i].from_key, from->key) == 0)
+            return &match->types[i];
+    return NULL;
+}
+
+/* Append the lines of @text to @out, indented. */
+static void add_lines(struct molt_buf *out, const char *indent, const char *text)
+{
+    while (*text) {
+        size_t n = strcspn(text, "\n");
+        if (n)
+            molt_buf_printf(out, "\n%s%.*s", indent, (int)n, text);
+        text += n + (text[n] == '\n');
+    }
+}
+
+/* Fields that stand in the way, and what would allow each. */
+static void refuse_fields(struct planner *p, const char *module, unsigned old_number,
+                          const struct molt_match_refusal *fields, size_t n)
+{
+    struct molt_plan_refusal *refusal = add_refusal(p, module, old_number);
+    struct molt_buf what = MOLT_BUF_INIT, remedy = MOLT_BUF_INIT;
+    for (size_t i = 0; refusal && i < n; i++) {
+        const struct molt_match_refusal *f = &fields[i];
+        molt_buf_printf(&what, "%s%s%s%s  %s", i ? "\n  " : "", f->place ? f->place : "",
+                        f->place ? "  " : "", f->field ? f->field : "", f->why ? f->why : "");
+        bool is_told = false;
+        for (size_t k = 0; k < i; k++)
+            is_told |= f->remedy && fields[k].remedy && !strcmp(f->remedy, fields[k].remedy);
+        if (f->remedy && !is_told)
+            add_lines(&remedy, "    ", f->remedy);
+    }
+    if (refusal) {
+        refusal->what = molt_buf_take(&what);
+        refusal->remedy = remedy.len ? molt_buf_take(&remedy) : strdup("keep the layout");
+        if (!refusal->what || !refusal->remedy)
+            p->is_failed = true;
+    }
+    molt_buf_fini(&what);
+    molt_buf_fini(&remedy);
+}
+
 static void check_server(struct planner *p, const struct molt_plan_running *r,
                          const struct molt_meta_server *server)
 {
@@ -250,8 +297,22 @@ static void check_server(struct planner *p, const struct molt_plan_running *r,
     }
     const struct molt_meta_server *now = find_server(home, server->name);
     const struct molt_meta_type *from = &r->meta->types[server->state_type];
-    if (!same_type(from, &home->types[now->state_type]) && !has_change(home, now, from))
+    if (same_type(from, &home->types[now->state_type]) || has_change(home, now, from))
+        return;
+    const struct molt_match_type *match = find_match(p->in, home, from);
+    if (match && match->verdict == MOLT_MATCH_REFUSED && match->n_refusals)
+        refuse_fields(p, home->module, r->number, match->refusals, match->n_refusals);
+    else if (!match || match->verdict == MOLT_MATCH_REFUSED)
         refuse_state(p, r, server, home, n);
+}
+
+/* What is wrong with two versions as a whole. */
+static void check_match(struct planner *p, const struct molt_plan_target *target)
+{
+    const struct molt_plan_running *r = find_running(p->in, target->meta->module);
+    if (r && target->match && target->match->n_refusals)
+        refuse_fields(p, target->meta->module, r->number, target->match->refusals,
+                      target->match->n_refusals);
 }
 
 static void check_unique_servers(struct planner *p, size_t at)
@@ -357,6 +418,7 @@ static void check_all(struct planner *p)
         check_unique_servers(p, i);
         check_imports(p, in->targets[i].meta);
         check_headers(p, in->targets[i].meta);
+        check_match(p, &in->targets[i]);
     }
 }
 
@@ -381,7 +443,6 @@ void molt_plan_fini(struct molt_plan *plan)
         free(plan->refusals[i].module);
         free(plan->refusals[i].what);
         free(plan->refusals[i].remedy);
-        free(plan->refusals[i].type_key);
     }
     free(plan->refusals);
     free(plan->steps);

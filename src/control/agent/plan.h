@@ -14,6 +14,7 @@
 #include <stddef.h>
 
 #include "code/meta.h"
+#include "types/match.h"
 
 /* A module as it runs. */
 struct molt_plan_running {
@@ -25,6 +26,8 @@ struct molt_plan_running {
 struct molt_plan_target {
     const struct molt_meta *meta;
     const char *image_path;
+    /* With the version that runs; NULL: there is none, or it isn't known. */
+    const struct molt_match *match;
 };
 
 /* Live processes of a server behaviour. */
@@ -60,7 +63,6 @@ struct molt_plan_refusal {
     unsigned old_number; /* what goes on running; 0: nothing */
     char *what;          /* and why, a sentence */
     char *remedy;        /* the cheapest way on */
-    char *type_key;      /* show how this type's layout changed, or NULL */
 };
 
 struct molt_plan {
