@@ -49,6 +49,8 @@ int molt_image_read_tags(struct molt_image *image, struct molt_error *err);
 
 /* Behaviours and the types of their handlers. */
 int molt_image_read_servers(struct molt_image *image, struct molt_error *err);
+/* Does a state machine of the image have a state called @name? */
+bool molt_image_has_state(const struct molt_image *image, const char *name);
 
 /* Mutable globals. */
 int molt_image_read_globals(struct molt_image *image, struct molt_error *err);

@@ -111,6 +111,17 @@ static bool is_hinted(const struct molt_matcher *m, uint32_t old, uint32_t new)
     return false;
 }
 
+/* The states of machines: the runtime keeps the number of the one that a process is in, and
+ * finds its new number by name. */
+static bool is_of_states(const struct molt_matcher *m, uint32_t enumeration)
+{
+    const struct molt_node *node = molt_match_old(m, enumeration);
+    for (uint32_t i = 0; i < node->n_members; i++)
+        if (!molt_image_has_state(&m->from, node->members[i].name))
+            return false;
+    return node->n_members > 0;
+}
+
 /* ---- constants of enums without a tag ------------------------------------------ */
 
 static uint64_t constant_key(const struct molt_node *node, const char *name)
@@ -169,7 +180,8 @@ static void check_constants(struct molt_matcher *m, const struct molt_map *map,
             continue;
         uint32_t new = (uint32_t)(found >> 32);
         const struct molt_member *now = &molt_match_new(m, new)->members[(uint32_t)found];
-        if (now->value == was->value || is_hinted(m, enumeration, new))
+        if (now->value == was->value || is_hinted(m, enumeration, new) ||
+            is_of_states(m, enumeration))
             continue;
         refuse_constant(m, enumeration, new, was->name, was->value, now->value, holder);
         break;
@@ -274,7 +286,8 @@ void molt_match_check_enums(struct molt_matcher *m)
     const char *holder = integer_holder(m);
     for (size_t i = 0; holder && i < m->n_enums && m->code == 0; i++) {
         const struct molt_match_enum_pair *pair = &m->enums[i];
-        if (pair->is_renumbered && !is_hinted(m, pair->old, pair->new))
+        if (pair->is_renumbered && !is_hinted(m, pair->old, pair->new) &&
+            !is_of_states(m, pair->old))
             refuse_enum(m, pair, holder);
     }
     if (holder && m->code == 0)

@@ -508,6 +508,19 @@ static int check_state_table(const struct behaviour *b, struct behaviour *table,
                                 "%s behaviour %s is a state machine with .run", b->place, b->name);
 }
 
+bool molt_image_has_state(const struct molt_image *image, const char *name)
+{
+    struct behaviour table;
+    struct molt_error err;
+    for (size_t cursor = 0; next_state_table(image, &cursor, &table, &err) > 0;)
+        for (size_t i = 0; i < MOLT_STATES_MAX; i++) {
+            const char *state;
+            if (read_state_name(&table, i, &state, &err) == 0 && state && !strcmp(state, name))
+                return true;
+        }
+    return false;
+}
+
 /* The states that @b has; none (0) if it is no state machine. */
 static int check_states(const struct behaviour *b, size_t *ret_n, struct molt_error *err)
 {
