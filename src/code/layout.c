@@ -144,6 +144,24 @@ static int search(struct search *s, const struct molt_world *world, const struct
     return -1;
 }
 
+static bool is_same(const struct molt_edge_node *node, const struct molt_type *type)
+{
+    return node->edge.from == type && node->edge.to == type && !node->edge.change;
+}
+
+const struct molt_recipe *molt_world_same(const struct molt_world *world,
+                                          const struct molt_type *type)
+{
+    for (const struct molt_edge_node *n = world->edges; n; n = n->stage_next)
+        if (is_same(n, type))
+            return n->edge.recipe;
+    /* Acquire: pairs with the release in molt_layouts_commit(). */
+    const struct molt_edge_node *n = atomic_load_explicit(&type->edges, memory_order_acquire);
+    while (n && !is_same(n, type))
+        n = n->next;
+    return n ? n->edge.recipe : NULL;
+}
+
 static bool is_many(const struct molt_type *type)
 {
     /* Relaxed: set before the layout that it is about can be met; see type.c. */

@@ -47,6 +47,11 @@ bool molt_world_takes(const struct molt_world *world, const struct molt_type *ty
 int molt_world_way(const struct molt_world *world, const struct molt_type *type,
                    struct molt_way *ret);
 
+/* What the pointers of a block lead to whose @type stays as it is, but which moves because of
+ * what it points to: a recipe from @type to itself, or NULL if nobody brought one. */
+const struct molt_recipe *molt_world_same(const struct molt_world *world,
+                                          const struct molt_type *type);
+
 /* A number that all worlds share between which no layout changed; it grows with each
  * commit that brings recipes, changes a type that there may be blocks of, or the state of a
  * server. Its low byte is never 0. */
@@ -66,6 +71,7 @@ int molt_world_moved(const struct molt_world *world, uint64_t value, uint64_t ty
  * seal, and moves between two versions' images. Consumed on success; checked again at the
  * seal, where MOLT_EREFUSED names what doesn't fit type or version. A recipe for a type that
  * there never was a description of is of no use, and dropped: there are no blocks of it.
+ * One that leads from a layout to itself is for molt_world_same() and on no way.
  * After the commit they hold, after an abort they never were. */
 int molt_stage_recipe(struct molt_code *code, uint64_t stage, struct molt_recipe *recipe,
                       struct molt_error *err);

@@ -221,7 +221,8 @@ static int bind_edge(struct molt_code *code, struct molt_edge_node *node,
     if (node->edge.to && node->edge.to->flex_size && !from->flex_size)
         node->recipe->flags |= MOLT_RECIPE_IS_SINGLE;
     struct molt_type *mutable = (struct molt_type *)(uintptr_t)from;
-    atomic_store_explicit(&mutable->is_many, true, memory_order_relaxed);
+    if (node->edge.to != from)
+        atomic_store_explicit(&mutable->is_many, true, memory_order_relaxed);
     return bind_change(node, world, err);
 }
 

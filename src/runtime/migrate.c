@@ -397,12 +397,64 @@ static int each_element(struct molt_graph *g, const struct molt_block *block, el
     return rc;
 }
 
+/* As molt_rewire.pointer, for a block whose type didn't change. */
+static int rewire_kept(void *user, uint64_t value, uint64_t type, uint64_t *ret, char *why,
+                       size_t why_size)
+{
+    struct molt_graph *g = user;
+    int rc = rewire_pointer(g, value, type, ret, why, why_size);
+    if (rc < 0 && !molt_graph_block(g, value)) {
+        *ret = value; /* check_code() looks whether that may be */
+        return 0;
+    }
+    g->is_lost |= rc < 0;
+    return rc;
+}
+
+/* A function that is gone isn't as good as a new one. */
+static int check_code(struct molt_graph *g, const struct molt_block *block,
+                      const struct molt_block_part *part, char *element,
+                      struct molt_migration_fault *fault)
+{
+    char why[160];
+    for (size_t i = 0; i < part->n_ptrs; i++) {
+        const struct molt_meta_ptr *ptr = &part->ptrs[i];
+        for (uint32_t k = 0; ptr->kind == MOLT_PTR_CODE && k < ptr->count; k++) {
+            uint64_t word, now;
+            memcpy(&word, element + ptr->offset + k * sizeof(word), sizeof(word));
+            if (molt_world_moved(g->how->world, word, 0, &now, why, sizeof(why)) < 0)
+                return molt_migration_fail(fault, MOLT_ECHANGE, "%s.%s of block %p: %s",
+                                           block->type->name, ptr->field ? ptr->field : "?",
+                                           molt_block_payload(block), why);
+        }
+    }
+    return 0;
+}
+
+/* Of a block whose pointees are known. */
+static int copy_by_recipe(struct molt_graph *g, const struct molt_node *node,
+                          const struct molt_recipe *recipe, struct molt_migration_fault *fault)
+{
+    struct molt_rewire rewire = {.pointer = rewire_kept, .moves = is_moving, .user = g};
+    struct molt_recipe_fault why = {0};
+    if (molt_recipe_run(recipe, molt_block_payload(node->old), molt_block_bytes(node->old),
+                        molt_block_payload(node->now), &rewire, &why) < 0)
+        return fail_field(fault, node, &why);
+    return each_element(g, node->now, check_code, fault);
+}
+
+/* What a recipe can't follow, a tag without a case for one, may still be led on blindly. */
 static int copy_block(struct molt_graph *g, const struct molt_node *node,
                       struct molt_migration_fault *fault)
 {
+    struct molt_migration_fault other;
+    const struct molt_recipe *recipe = molt_graph_same(g, node->old->type);
+    int rc = recipe ? copy_by_recipe(g, node, recipe, fault) : MOLT_ECHANGE;
+    if (rc == 0 || g->is_lost)
+        return rc;
     memcpy(molt_block_payload(node->now), molt_block_payload(node->old),
            molt_block_bytes(node->old));
-    return each_element(g, node->now, rewire_element, fault);
+    return each_element(g, node->now, rewire_element, recipe ? &other : fault);
 }
 
 /* ---- filling: in which order --------------------------------------------------------- */
@@ -556,6 +608,8 @@ int molt_migrate(const struct molt_migrate *how, struct molt_migration *ret,
     g.n_kinds = 0;
     g.n_kinds_max = MOLT_LIMIT(MOLT_KINDS_FEW, 1);
     g.has_called = false;
+    g.is_lost = false;
+    memset(g.same, 0, sizeof(g.same));
     *ret = (struct molt_migration){.n_moved = 0};
     molt_owner_init(&ret->made);
     molt_owner_init(&ret->written);

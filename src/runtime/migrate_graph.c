@@ -14,6 +14,16 @@
 
 #define NONE UINT32_MAX
 
+const struct molt_recipe *molt_graph_same(struct molt_graph *g, const struct molt_type *type)
+{
+    size_t i = (uintptr_t)type / sizeof(*type) % MOLT_SAMES;
+    if (g->same[i].type != type) {
+        g->same[i].type = type;
+        g->same[i].recipe = molt_world_same(g->how->world, type);
+    }
+    return g->same[i].recipe;
+}
+
 struct edge {
     uint32_t from; /* number of the block that points */
     uint32_t next; /* of those that lead to the same block */
@@ -105,7 +115,7 @@ static int mark_pointing(struct edges *e, uint32_t i, uint32_t *queue, size_t *n
     for (uint32_t at = e->first[i]; at != NONE; at = e->edges[at].next) {
         const struct edge *edge = &e->edges[at];
         struct molt_node *from = &e->g->nodes[edge->from];
-        if (edge->ptr->kind == MOLT_PTR_WORD)
+        if (edge->ptr->kind == MOLT_PTR_WORD && !molt_graph_same(e->g, from->old->type))
             return refuse_word(e, edge, fault);
         if (from->kind != MOLT_KIND_STAYS)
             continue;

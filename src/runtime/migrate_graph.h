@@ -28,6 +28,7 @@ struct molt_kind {
 };
 
 #define MOLT_KINDS_FEW 4
+#define MOLT_SAMES 8 /* a power of two */
 
 struct molt_graph {
     const struct molt_migrate *how;
@@ -38,7 +39,13 @@ struct molt_graph {
     size_t n_kinds, n_kinds_max;
     struct molt_kind *kinds;
     struct molt_kind few[MOLT_KINDS_FEW]; /* what most need */
-    bool has_called;                      /* an author's conversion */
+    /* What molt_graph_same() found last, by the types' addresses. */
+    struct {
+        const struct molt_type *type;
+        const struct molt_recipe *recipe;
+    } same[MOLT_SAMES];
+    bool has_called; /* an author's conversion */
+    bool is_lost;    /* what a pointer of a copied block leads to, by its recipe, is gone */
 };
 
 /* The block that @value leads to, anybody's; NULL if none. */
@@ -57,8 +64,12 @@ static inline struct molt_node *molt_graph_node(const struct molt_graph *g,
     return i < g->n && g->nodes[i].old == block ? &g->nodes[i] : NULL;
 }
 
+/* What the pointers of copied blocks of @type lead to; NULL: unknown. */
+const struct molt_recipe *molt_graph_same(struct molt_graph *g, const struct molt_type *type);
+
 /* Mark as COPIED what points to what changes, over any number of steps. MOLT_ECHANGE: a word
- * that may only be an address leads there, from a block that doesn't change itself. */
+ * that may only be an address leads there, from a block that doesn't change itself and has no
+ * recipe that could tell. */
 int molt_graph_mark(struct molt_graph *g, struct molt_migration_fault *fault);
 
 /* Set @fault, and return @code. */

@@ -91,12 +91,14 @@ static size_t find_key(const struct molt_image *image, const char *key, const ch
     return n_in_file ? in_file : found;
 }
 
-static bool has_type(const struct molt_meta *meta, const struct molt_meta_type *type)
+/* The same type with the same layout; meta->n_types: there is none. */
+static size_t same_type(const struct molt_meta *meta, const struct molt_meta_type *type)
 {
-    for (size_t i = 0; i < meta->n_types; i++)
-        if (meta->types[i].hash == type->hash && strcmp(meta->types[i].key, type->key) == 0)
-            return true;
-    return false;
+    size_t i = 0;
+    while (i < meta->n_types &&
+           (meta->types[i].hash != type->hash || strcmp(meta->types[i].key, type->key) != 0))
+        i++;
+    return i;
 }
 
 /* What the old type @i is now: by key, by hint. SIZE_MAX: nothing. */
@@ -328,7 +330,7 @@ static int add_type(struct molt_matcher *m, size_t i, struct molt_match *match, 
 {
     const struct molt_meta_type *old = &m->from.meta->types[i];
     bool is_twice = false;
-    if (!is_block_key(old->key) || has_type(m->to.meta, old))
+    if (!is_block_key(old->key) || same_type(m->to.meta, old) < m->to.meta->n_types)
         return 0;
     size_t k = counterpart(m, i, &is_twice);
     if (k == SIZE_MAX)
@@ -342,6 +344,60 @@ static int add_type(struct molt_matcher *m, size_t i, struct molt_match *match, 
     return match_type(m, i, k, is_twice, type);
 }
 
+/* ---- what stays ------------------------------------------------------------------ */
+
+/* Without a pointer whose pointee is known, a recipe says no more than the type itself. */
+static bool tells_pointers(const struct molt_recipe *r)
+{
+    for (uint32_t i = 0; i < r->n_steps; i++)
+        if (r->steps[i].kind == MOLT_STEP_UNION ||
+            (r->steps[i].kind == MOLT_STEP_POINTER && r->steps[i].type))
+            return true;
+    return false;
+}
+
+/* The recipe from a type to itself; *ret NULL: it would say nothing, or is refused. */
+static int match_same(struct molt_matcher *m, size_t i, struct molt_recipe **ret)
+{
+    const struct molt_meta_type *old = &m->from.meta->types[i];
+    size_t k = same_type(m->to.meta, old);
+    struct molt_step_list list = {0};
+    *ret = NULL;
+    if (!is_block_key(old->key) || k == m->to.meta->n_types || old->n_ptrs + old->n_flex_ptrs == 0)
+        return 0;
+    begin(m, i, k);
+    match_root(m, &list);
+    int rc = m->code;
+    if (rc == 0 && m->subject.n_refusals == 0)
+        rc = make_recipe(m, old, &m->to.meta->types[k], &list, ret);
+    molt_step_list_fini(&list);
+    fini_subject(&m->subject);
+    if (rc == 0 && *ret && !tells_pointers(*ret)) {
+        molt_recipe_free(*ret);
+        *ret = NULL;
+    }
+    return rc == MOLT_ELIMIT ? 0 : rc;
+}
+
+static int match_all_same(struct molt_matcher *m, struct molt_match *match)
+{
+    size_t cap = 0;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && match->n_types && i < m->from.meta->n_types; i++) {
+        struct molt_recipe *recipe;
+        rc = match_same(m, i, &recipe);
+        if (rc == 0 && recipe && molt_array_grow(match->same, match->n_same, cap) < 0) {
+            molt_recipe_free(recipe);
+            rc = MOLT_ENOMEM;
+        } else if (rc == 0 && recipe) {
+            match->same[match->n_same++] = recipe;
+        }
+    }
+    return rc;
+}
+
+/* ---- the pair as a whole ----------------------------------------------------------- */
+
 static int match_all(struct molt_matcher *m, struct molt_match *match)
 {
     size_t cap = 0;
@@ -352,6 +408,8 @@ static int match_all(struct molt_matcher *m, struct molt_match *match)
     rc = m->code;
     for (size_t i = 0; rc == 0 && i < m->from.meta->n_types; i++)
         rc = add_type(m, i, match, &cap);
+    if (rc == 0)
+        rc = match_all_same(m, match);
     if (rc < 0)
         return rc;
     m->subject = (struct molt_match_subject){0};
@@ -439,6 +497,9 @@ void molt_match_fini(struct molt_match *match)
     }
     for (size_t i = 0; i < match->n_refusals; i++)
         fini_refusal(&match->refusals[i]);
+    for (size_t i = 0; i < match->n_same; i++)
+        molt_recipe_free(match->same[i]);
+    free(match->same);
     free(match->types);
     free(match->refusals);
     free(match->unseen);

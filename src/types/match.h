@@ -50,6 +50,10 @@ struct molt_match_type {
 struct molt_match {
     size_t n_types;
     struct molt_match_type *types;
+    /* Of types that stay as they are, if others don't: what their pointers lead to, for blocks
+     * that move because they point to what changes. From a layout to itself. */
+    size_t n_same;
+    struct molt_recipe **same;
     struct molt_moves *moves; /* NULL if not asked for */
     /* What is wrong with the pair as a whole, e.g. a renumbered enum. */
     size_t n_refusals;

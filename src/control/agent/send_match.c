@@ -78,6 +78,8 @@ int molt_agent_send_match(struct molt_link *link, uint64_t stage, const struct m
     for (size_t i = 0; rc == 0 && i < match->n_types; i++)
         if (match->types[i].recipe)
             rc = add(&batch, match->types[i].recipe);
+    for (size_t i = 0; rc == 0 && i < match->n_same; i++)
+        rc = add(&batch, match->same[i]);
     if (rc == 0)
         rc = flush(&batch);
     if (rc == 0 && match->moves)

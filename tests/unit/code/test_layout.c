@@ -161,6 +161,26 @@ static void without_a_recipe_there_is_no_way(void **state)
     assert_way(current(), 1, MOLT_ECHANGE, 0);
 }
 
+static void a_recipe_to_itself_tells_of_pointers_and_is_no_way(void **state)
+{
+    (void)state;
+    fixture_swap(&img.s2);
+    assert_null(molt_world_same(current(), layout(2)));
+    uint64_t stage = fixture_begin();
+    assert_int_equal(fixture_put(stage, &img.again2), 0);
+    struct molt_recipe *same = recipe(2, 2);
+    add(stage, same);
+    assert_int_equal(fixture_seal(stage), 0);
+    struct molt_world *next;
+    assert_int_equal(molt_stage_world(fx.code, stage, &next), 0);
+    assert_ptr_equal(molt_world_same(next, layout(2)), same);
+    assert_null(molt_world_same(current(), layout(2)));
+    assert_int_equal(fixture_commit(stage), 0);
+    assert_ptr_equal(molt_world_same(current(), layout(2)), same);
+    assert_way(current(), 2, 0, 0);
+    assert_false(atomic_load(&layout(2)->is_many));
+}
+
 static void a_straggler_needs_the_way_back(void **state)
 {
     (void)state;
@@ -607,6 +627,7 @@ int main(void)
         T(a_type_of_one_layout_stays_as_it_is),
         T(a_recipe_leads_to_the_new_layout),
         T(without_a_recipe_there_is_no_way),
+        T(a_recipe_to_itself_tells_of_pointers_and_is_no_way),
         T(a_straggler_needs_the_way_back),
         T(ways_pass_layouts_that_no_world_has_any_more),
         T(the_shortest_way_counts),

@@ -332,6 +332,46 @@ static void a_word_that_may_be_an_address_of_what_moves_is_refused(void **state)
     adopt();
 }
 
+/* What holders point to and when their word is an address, as hints would say. */
+static void what_stays_but_moves_is_led_on_by_its_own_recipe(void **state)
+{
+    (void)state;
+    lead(t.old_link, t.new_link, link_recipe(), NULL);
+    struct molt_recipe *same =
+        MAKE(sizeof(struct holder), sizeof(struct holder), {.kind = MOLT_STEP_COPY, .count = 8},
+             {.kind = MOLT_STEP_POINTER, .old_at = 8, .new_at = 8, .count = 2},
+             {.kind = MOLT_STEP_UNION, .old_bytes = 8, .count = 1, .first = 3, .n_steps = 2},
+             {.kind = MOLT_STEP_CASE, .count = 1, .limit = 0, .first = 5, .n_steps = 1},
+             {.kind = MOLT_STEP_CASE, .count = 1, .limit = 1, .first = 6, .n_steps = 1},
+             {.kind = MOLT_STEP_COPY, .old_at = 24, .new_at = 24, .count = 8},
+             {.kind = MOLT_STEP_POINTER, .old_at = 24, .new_at = 24, .count = 1});
+    same->n_top = 3;
+    lead(t.holder, t.holder, same, NULL);
+    struct old_link *link = make(t.old_link);
+    struct holder *number = make(t.holder), *pointer = make(t.holder), *other = make(t.holder);
+    *number = (struct holder){.n = 0, .word = (uintptr_t)link};
+    *pointer = (struct holder){.n = 1, .to = {number}, .word = (uintptr_t)link};
+    assert_int_equal(migrate(), 1);
+    assert_int_equal(((struct holder *)now(number))->word, (uintptr_t)link);
+    struct holder *new = now(pointer);
+    assert_int_equal(new->n, 1);
+    assert_int_equal(new->word, (uintptr_t)now(link));
+    assert_ptr_equal(new->to[0], now(number));
+    molt_migration_drop(&t.migration, t.heap, &t.cache);
+    *other = (struct holder){.n = 2, .to = {link}}; /* no case, and no need of one */
+    assert_int_equal(migrate(), 1);
+    assert_ptr_equal(((struct holder *)now(other))->to[0], now(link));
+    molt_migration_drop(&t.migration, t.heap, &t.cache);
+    other->word = (uintptr_t)link;
+    assert_int_equal(migrate(), MOLT_ECHANGE);
+    molt_block_drop(t.heap, &t.cache, block_of(number));
+    number = NULL;
+    other->word = 0;
+    pointer->to[0] = NULL;
+    assert_int_equal(migrate(), 1);
+    adopt();
+}
+
 static void a_value_that_does_not_fit_names_field_and_block(void **state)
 {
     (void)state;
@@ -600,6 +640,7 @@ int main(void)
         TEST(what_points_to_a_change_is_copied_over_any_number_of_steps),
         TEST(one_past_the_end_stays_that),
         TEST(a_word_that_may_be_an_address_of_what_moves_is_refused),
+        TEST(what_stays_but_moves_is_led_on_by_its_own_recipe),
         TEST(a_value_that_does_not_fit_names_field_and_block),
         TEST(the_authors_function_sees_what_the_steps_made),
         TEST(a_root_is_converted_by_hand),

@@ -312,6 +312,28 @@ static void an_unchanged_module_has_no_changes(void **state)
     match_fini(&p);
 }
 
+/* Their blocks move if they point to what changes, and void * or int * don't say to what. */
+static void what_stays_has_recipes_if_its_pointers_tell_something(void **state)
+{
+    (void)state;
+#define STAYS "struct t2 { int *n; }; struct t3 { void *p; int n; }; struct t4 { long n; };\n"
+
+    matched("struct t1 { int a, b; };\n" STAYS, "struct t1 { int b, a; };\n" STAYS, 4);
+    assert_int_equal(p.match.n_types, 1);
+    assert_int_equal(p.match.n_same, 1);
+    const struct molt_recipe *r = p.match.same[0];
+    assert_string_equal(r->from_key, r->to_key);
+    assert_true(r->from_hash == r->to_hash);
+    assert_int_equal(molt_recipe_check(r, NULL), 0);
+    assert_int_equal(r->n_steps, 1);
+    assert_int_equal(r->steps[0].kind, MOLT_STEP_POINTER);
+    assert_true(r->steps[0].type == molt_recipe_type_id("int"));
+    match_fini(&p);
+    matched(STAYS "struct t1 { int a; };\n", "struct t1 { int a; };\n" STAYS, 4);
+    assert_int_equal(p.match.n_same, 0); /* nothing moves */
+    match_fini(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -327,6 +349,7 @@ int main(void)
         cmocka_unit_test(a_quadruple_is_no_long_double),
         cmocka_unit_test(a_new_enumerator_behind_the_others_needs_no_word),
         cmocka_unit_test(an_enum_between_integers_is_renumbered_by_nobody),
+        cmocka_unit_test(what_stays_has_recipes_if_its_pointers_tell_something),
         cmocka_unit_test(an_unchanged_module_has_no_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
