@@ -161,7 +161,9 @@ static void print_refusal(const struct molt_plan_refusal *refusal, struct molt_b
     molt_buf_printf(out, "%s%s refused", out->len ? "\n" : "", refusal->module);
     if (refusal->old_number)
         molt_buf_printf(out, ", %s@%u goes on", refusal->module, refusal->old_number);
-    molt_buf_printf(out, "\n  %s\n  to allow it: %s", refusal->what, refusal->remedy);
+    bool is_text = refusal->remedy[0] == '\n'; /* lines to paste */
+    molt_buf_printf(out, "\n  %s\n  to allow it%s%s", refusal->what, is_text ? ", paste:" : ": ",
+                    refusal->remedy);
 }
 
 static char *print_refusals(struct apply *a)
