@@ -153,10 +153,11 @@ static void refuse_pointee(struct molt_matcher *m, const struct molt_match_place
     molt_match_refuse_types(m, at, MOLT_MATCH_POINTEE, remedy, "it leads to another type");
 }
 
-/* What a step says of its target; bytes and void may be anything. */
+/* What a step says of its target; bytes and void may be anything, but only bytes a text. */
 static uint64_t target_id(struct molt_matcher *m, uint32_t target)
 {
-    return molt_match_is_byte(&m->from.graph, target) ? 0 : molt_match_type_id(m, target);
+    return molt_match_is_byte(&m->from.graph, target) ? MOLT_RECIPE_TYPE_TEXT
+                                                      : molt_match_type_id(m, target);
 }
 
 static void add_pointer(struct molt_matcher *m, struct molt_step_list *list,

@@ -30,10 +30,10 @@ static void pointers_name_what_they_lead_to(void **state)
     (void)state;
     matched("struct item { int n; }; struct same { int k; };\n"
             "struct t1 { struct item *a; struct same *b; void *c; int (*f)(struct item *);"
-            " struct t1 *me; };\n",
+            " struct t1 *me; const char *text; };\n",
             "struct item { long n; }; struct same { int k; };\n"
             "struct t1 { struct item *a; struct same *b; void *c; int (*f)(struct item *);"
-            " struct t1 *me; };\n",
+            " struct t1 *me; const char *text; };\n",
             1);
     const struct molt_match_type *t = match_verdict(&p, "struct t1", MOLT_MATCH_AUTOMATIC);
     assert_true(t->is_reach_only);
@@ -46,6 +46,7 @@ static void pointers_name_what_they_lead_to(void **state)
     assert_int_equal(find_step(t, MOLT_STEP_POINTER, 2)->type, 0);
     assert_int_equal(find_step(t, MOLT_STEP_POINTER, 3)->type, 0);
     assert_int_equal(find_step(t, MOLT_STEP_POINTER, 4)->flags, MOLT_STEP_MUST_OWN);
+    assert_true(find_step(t, MOLT_STEP_POINTER, 5)->type == MOLT_RECIPE_TYPE_TEXT);
     match_fini(&p);
 }
 
