@@ -46,7 +46,7 @@ int molt_stage_moves(struct molt_code *code, uint64_t id, struct molt_moves *mov
         rc = molt_error_set(err, MOLT_ENOMEM, "out of memory");
     if (node) {
         node->moves = moves;
-        node->next = stage->moves;
+        node->stage_next = stage->moves;
         stage->moves = node;
     }
     pthread_mutex_unlock(&code->lock);
@@ -61,12 +61,8 @@ static void free_edge(struct molt_edge_node *node)
 
 static void free_moves(struct molt_moves_node *node)
 {
-    while (node) {
-        struct molt_moves_node *next = node->next;
-        molt_moves_free(node->moves);
-        free(node);
-        node = next;
-    }
+    molt_moves_free(node->moves);
+    free(node);
 }
 
 void molt_layouts_drop(struct molt_stage *stage)
@@ -76,8 +72,11 @@ void molt_layouts_drop(struct molt_stage *stage)
         stage->edges = node->stage_next;
         free_edge(node);
     }
-    free_moves(stage->moves);
-    stage->moves = NULL;
+    while (stage->moves) {
+        struct molt_moves_node *node = stage->moves;
+        stage->moves = node->stage_next;
+        free_moves(node);
+    }
 }
 
 /* ---- a world's own layouts ------------------------------------------------------------- */
@@ -274,12 +273,13 @@ int molt_layouts_bind(struct molt_code *code, struct molt_stage *stage, struct m
         *at = node->stage_next;
         free_edge(node);
     }
-    for (const struct molt_moves_node *node = stage->moves; node; node = node->next) {
+    for (const struct molt_moves_node *node = stage->moves; node; node = node->stage_next) {
         int rc = check_moves(code, node->moves, err);
         if (rc < 0)
             return rc;
     }
     world->edges = stage->edges;
+    world->moves = stage->moves;
     return 0;
 }
 
@@ -298,13 +298,12 @@ void molt_layouts_commit(struct molt_code *code, struct molt_stage *stage)
     for (struct molt_edge_node *node = stage->edges; node; node = node->stage_next)
         link_edge(node);
     stage->edges = NULL;
-    while (stage->moves) {
-        struct molt_moves_node *node = stage->moves;
-        stage->moves = node->next;
+    for (struct molt_moves_node *node = stage->moves; node; node = node->stage_next) {
         node->next = atomic_load_explicit(&code->moves, memory_order_relaxed);
         /* Release: pairs with the acquire in molt_world_moved(). */
         atomic_store_explicit(&code->moves, node, memory_order_release);
     }
+    stage->moves = NULL;
 }
 
 void molt_layouts_forget(struct molt_code *code, const struct molt_version *v)
@@ -329,5 +328,10 @@ void molt_layouts_free(struct molt_code *code)
             node = next;
         }
     }
-    free_moves(atomic_load_explicit(&code->moves, memory_order_relaxed));
+    struct molt_moves_node *node = atomic_load_explicit(&code->moves, memory_order_relaxed);
+    while (node) {
+        struct molt_moves_node *next = node->next;
+        free_moves(node);
+        node = next;
+    }
 }

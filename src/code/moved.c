@@ -33,41 +33,48 @@ static bool is_seen(const struct place *places, unsigned n, const uint8_t *diges
     return false;
 }
 
-/* Where @start is in the version with digest @target. MOLT_ENOENT, and what is gone in
- * @ret_gone, NULL if nothing says. */
-static int follow(struct molt_code *code, const char *module, struct place start, uint64_t type,
-                  const uint8_t *target, uint32_t *ret, const char **ret_gone)
+struct search {
+    const char *module;
+    uint64_t type;
+    const uint8_t *target;
+    const char *gone; /* what is; NULL: nothing says */
+    unsigned n;
+    struct place places[SEEN_MAX]; /* the last one is the target's, if it was found */
+};
+
+/* Follow @m from place @i. True: that is the target. */
+static bool step(struct search *s, unsigned i, const struct molt_moves *m)
 {
-    struct place places[SEEN_MAX] = {start};
-    unsigned n = 1;
-    if (is_same(start.digest, target)) { /* loaded anew after a way back */
-        *ret = start.at;
-        return 0;
+    const char *gone = NULL;
+    uint32_t at;
+    if (s->n == SEEN_MAX || !is_same(m->from_digest, s->places[i].digest) ||
+        strcmp(m->module, s->module) != 0 || is_seen(s->places, s->n, m->to_digest))
+        return false;
+    if (molt_moves_find(m, s->places[i].at, s->type, &at, &gone) < 0) {
+        s->gone = s->gone ? s->gone : gone;
+        return false;
     }
+    s->places[s->n++] = (struct place){m->to_digest, at};
+    return is_same(m->to_digest, s->target);
+}
+
+/* Where places[0] is in the target: what the world's stage brought counts before its commit,
+ * too. MOLT_ENOENT. */
+static int follow(struct search *s, const struct molt_world *world, uint32_t *ret)
+{
+    /* Loaded anew after a way back? */
+    bool is_there = is_same(s->places[0].digest, s->target);
     /* Acquire: pairs with the release in molt_layouts_commit(). */
-    const struct molt_moves_node *first = atomic_load_explicit(&code->moves, memory_order_acquire);
-    *ret_gone = NULL;
-    for (unsigned i = 0; i < n; i++) {
-        for (const struct molt_moves_node *node = first; node; node = node->next) {
-            const struct molt_moves *m = node->moves;
-            const char *gone = NULL;
-            uint32_t at;
-            if (!is_same(m->from_digest, places[i].digest) || strcmp(m->module, module) != 0 ||
-                is_seen(places, n, m->to_digest))
-                continue;
-            if (molt_moves_find(m, places[i].at, type, &at, &gone) < 0) {
-                *ret_gone = *ret_gone ? *ret_gone : gone;
-                continue;
-            }
-            if (is_same(m->to_digest, target)) {
-                *ret = at;
-                return 0;
-            }
-            if (n < SEEN_MAX)
-                places[n++] = (struct place){m->to_digest, at};
-        }
+    const struct molt_moves_node *first =
+        atomic_load_explicit(&world->code->moves, memory_order_acquire);
+    for (unsigned i = 0; i < s->n && !is_there; i++) {
+        for (const struct molt_moves_node *m = world->moves; m && !is_there; m = m->stage_next)
+            is_there = step(s, i, m->moves);
+        for (const struct molt_moves_node *m = first; m && !is_there; m = m->next)
+            is_there = step(s, i, m->moves);
     }
-    return MOLT_ENOENT;
+    *ret = s->places[s->n - 1].at;
+    return is_there ? 0 : MOLT_ENOENT;
 }
 
 static bool has_version(const struct molt_world *world, const struct molt_version *version)
@@ -90,18 +97,21 @@ int molt_world_moved(const struct molt_world *world, uint64_t value, uint64_t ty
         snprintf(why, why_size, "%s@%u: the module isn't in the new world", v->module, v->number);
         return MOLT_ECHANGE;
     }
-    struct place start = {v->digest, (uint32_t)offset};
-    const char *gone = NULL;
+    struct search s;
+    s.module = v->module;
+    s.type = type;
+    s.target = now->digest;
+    s.gone = NULL;
+    s.places[0] = (struct place){v->digest, (uint32_t)offset};
+    s.n = 1;
     uint32_t at = 0;
-    int rc = offset <= UINT32_MAX
-                 ? follow(world->code, v->module, start, type, now->digest, &at, &gone)
-                 : MOLT_ENOENT;
+    int rc = offset <= UINT32_MAX ? follow(&s, world, &at) : MOLT_ENOENT;
     if (rc == 0) {
         *ret = (uint64_t)(now->image.base + at);
         return 1;
     }
-    if (gone)
-        snprintf(why, why_size, "%s@%u: %s", v->module, v->number, gone);
+    if (s.gone)
+        snprintf(why, why_size, "%s@%u: %s", v->module, v->number, s.gone);
     else
         snprintf(why, why_size, "%s@%u: what is at its byte %#llx has no counterpart in %s@%u",
                  v->module, v->number, (unsigned long long)offset, now->module, now->number);

@@ -76,7 +76,8 @@ struct molt_edge_node {
 /* Moves, for good once committed. */
 struct molt_moves_node {
     struct molt_moves *moves;
-    struct molt_moves_node *next;
+    struct molt_moves_node *next;       /* in molt_code.moves; set before it is there */
+    struct molt_moves_node *stage_next; /* in molt_world.moves, and the stage's */
 };
 
 enum molt_item_kind { MOLT_ITEM_PUT, MOLT_ITEM_KEEP, MOLT_ITEM_DELETE };
@@ -125,7 +126,7 @@ struct molt_code {
     pthread_cond_t boundary; /* a waited-for participant passed one, or a pause is over */
     atomic_ulong pauser;     /* pthread_self() of who has everybody else pause; 0: nobody */
 
-    unsigned n_late;         /* participants that pause at a boundary */
+    unsigned n_late; /* participants that pause at a boundary */
 
     struct molt_stage *stage;
     uint64_t last_stage_id;

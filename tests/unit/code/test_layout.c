@@ -494,6 +494,25 @@ static void pointers_follow_moves_from_version_to_version(void **state)
                      "a@1: what is at its byte 0x19 has no counterpart in a@3");
 }
 
+/* Whoever prepares states before the commit needs them. */
+static void moves_of_a_stage_count_in_its_world_alone(void **state)
+{
+    (void)state;
+    uint64_t stage;
+    struct molt_world *staged;
+    fixture_swap(&img.s1);
+    uint64_t base1 = base_now();
+    assert_int_equal(molt_stage_begin(fx.code, &stage, &fx.err), 0);
+    assert_int_equal(fixture_put(stage, &img.s2), 0);
+    struct molt_moves *m = moves(&img.s1, &img.s2, 0x10, 0x20);
+    assert_int_equal(molt_stage_moves(fx.code, stage, m, &fx.err), 0);
+    assert_int_equal(fixture_seal(stage), 0);
+    assert_int_equal(molt_stage_world(fx.code, stage, &staged), 0);
+    assert_moved(staged, base1 + 0x14, molt_world_find(staged, "a")->image.base + 0x24);
+    assert_not_moved(current(), base1 + 0x14, 0, "");
+    assert_int_equal(molt_stage_abort(fx.code, stage), 0);
+}
+
 /* Keeps version 1 alone: something still leads into it. */
 static int pin_first(void *user, const struct molt_range *ranges, size_t n, molt_pin_fn *report,
                      void *report_user)
@@ -645,6 +664,7 @@ int main(void)
         T(an_unsafe_recipe_is_refused_at_once),
         T(the_epoch_grows_when_layouts_change),
         T(pointers_follow_moves_from_version_to_version),
+        T(moves_of_a_stage_count_in_its_world_alone),
         T(moves_outlive_the_versions_between),
         T(stragglers_follow_moves_back),
         T(the_same_image_loaded_again_needs_no_moves),
