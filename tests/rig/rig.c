@@ -19,6 +19,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "build/build.h"
+#include "rig/match.h"
 
 struct rig {
     char root[256];
@@ -243,7 +244,8 @@ static int stage_module(struct rig *rig, uint64_t stage, const struct molt_built
     }
     if (rc < 0)
         molt_meta_free(meta);
-    return rc;
+    struct rig_match match = {molt_host_code(rig->host), stage, rig->root};
+    return rc < 0 ? rc : rig_match_module(&match, m->module, m->image_path, &rig->err);
 }
 
 static bool is_built(const struct rig *rig, const char *module)

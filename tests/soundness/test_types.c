@@ -102,13 +102,13 @@ static void open_state(struct sound *s)
     cell_await(&s->a, 5);
 }
 
-/* Equal size, other layout: not the same. */
+/* Equal size, other layout, and nothing proves where the values would come from. */
 static void state_of_equal_size_but_other_layout_is_refused(void **state)
 {
     (void)state;
     struct sound s;
     open_state(&s);
-    sound_module(&s, "st", "int st_add(void);\n", STATE_SERVER("long m; long n;", PLAIN));
+    sound_module(&s, "st", "int st_add(void);\n", STATE_SERVER("int n; long m;", PLAIN));
     sound_refused(&s, MOLT_EREFUSED, "MOLT_CHANGE");
     molt_safepoint(s.thread);
     sound_call(&s, "st", "st_add");
