@@ -135,7 +135,7 @@ static void postponed_message_of_a_layout_that_goes_is_waited_for(void **state)
     open_gate(&s, GATE("SHUT, OPEN", "long sum;", "long n;", "", "1") MACHINE("", ""));
     postpone_items(&s, 1);
     sound_module(&s, "gate", GATE_HEADER,
-                 GATE("SHUT, OPEN", "long sum;", "char x; long n;", "", "10") MACHINE("", ""));
+                 GATE("SHUT, OPEN", "long sum;", "short n;", "", "10") MACHINE("", ""));
     sound_refused(&s, MOLT_ETIMEDOUT, "'struct item'");
     assert_int_equal(sound_call(&s, "gate", "gate_turn"), 0);
     cell_await(&s.b, 1);
