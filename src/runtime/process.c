@@ -357,10 +357,19 @@ void molt_process_count_mail(struct molt_process *p, int n)
 
 void molt_process_untake(struct molt_process *p, struct molt_block *root)
 {
-    root->link.next = p->mail ? &p->mail->link : NULL;
-    if (!p->mail)
+    molt_process_plant(p, NULL, root);
+}
+
+void molt_process_plant(struct molt_process *p, struct molt_block *before, struct molt_block *root)
+{
+    struct molt_block *after = before ? molt_message_after(before) : p->mail;
+    root->link.next = after ? &after->link : NULL;
+    if (!after)
         p->mail_last = root;
-    p->mail = root;
+    if (before)
+        before->link.next = &root->link;
+    else
+        p->mail = root;
     add_mail(p, 1);
 }
 

@@ -403,6 +403,8 @@ unsigned molt_process_collect(struct molt_process *p, struct molt_block_cache *c
 struct molt_block *molt_process_take(struct molt_process *p);
 /* Take @root out, which stands behind @before; NULL: in front. */
 void molt_process_pluck(struct molt_process *p, struct molt_block *before, struct molt_block *root);
+/* Put @root, which was plucked, behind @before; NULL: in front. */
+void molt_process_plant(struct molt_process *p, struct molt_block *before, struct molt_block *root);
 /* @n messages more wait elsewhere, or fewer if it is negative. */
 void molt_process_count_mail(struct molt_process *p, int n);
 /* Put it back in front. */

@@ -9,16 +9,21 @@
  * last message it saw, and between receives marks remember up to where there is
  * no message of a type. Marks carry the process and its count of callbacks, so
  * that nobody has to forget them.
+ *
+ * What is of another layout, from which a way leads to the type, is converted where
+ * it stands, for the world that the callback is in.
  */
 #include "base/clock.h"
 #include "runtime/fiber.h"
 #include "runtime/rt.h"
+#include "runtime/translate.h"
 #include "runtime/wait.h"
 #include "runtime/worker.h"
 
 struct search {
     struct molt_process *p;
     struct molt_activation *act;
+    const struct molt_world *world;
     const struct molt_type *type;
     int (*is_match)(const void *msg, void *user);
     void *user;
@@ -58,19 +63,57 @@ static void set_mark(struct search *s)
     marks->last[i] = s->clean;
 }
 
-/* @root, behind @before, is about to go. */
-static void move_marks(struct search *s, const struct molt_block *root, struct molt_block *before)
+/* @root is about to go: its place is @now's, or that of what is before it. */
+static void move_marks(struct search *s, const struct molt_block *root, struct molt_block *now)
 {
     for (unsigned i = 0; i < MOLT_MAIL_MARKS; i++)
         if (s->act->marks.last[i] == root)
-            s->act->marks.last[i] = before;
+            s->act->marks.last[i] = now;
 }
 
 /* ---- the search ----------------------------------------------------------------- */
 
+/* Whether @m is of the type once it is in a layout of the world; at once, most often. */
+static bool leads_to_type(const struct search *s, const struct molt_block *m)
+{
+    struct molt_way way;
+    if (__builtin_expect(m->type == s->type || molt_world_takes(s->world, m->type), 1))
+        return m->type == s->type;
+    int n = molt_world_way(s->world, m->type, &way);
+    return n > 0 && way.edges[n - 1]->to == s->type;
+}
+
 static bool is_of_type(const struct search *s, const struct molt_block *m)
 {
-    return m->type == s->type && molt_message_kind(m) == MOLT_MESSAGE_CAST;
+    return molt_message_kind(m) == MOLT_MESSAGE_CAST && leads_to_type(s, m);
+}
+
+static void report_unfit(const struct search *s, const struct molt_block *m, const char *why)
+{
+    char label[128];
+    molt_process_label(s->p, label, sizeof(label));
+    molt_runtime_log(s->p->rt, MOLT_WARN,
+                     "%s: molt_receive() leaves a message of type '%s' where it is, because it "
+                     "can't be converted for world %llu: %s",
+                     label, m->type->name, (unsigned long long)s->world->id, why);
+}
+
+/* A message of the type, behind s->last, that may have to be converted first. NULL: that
+ * can't be; it stays. */
+static struct molt_block *fit(struct search *s, struct molt_runner *runner, struct molt_block *m)
+{
+    struct molt_migration_fault fault;
+    if (__builtin_expect(molt_translate_fits(s->world, m), 1))
+        return m;
+    struct molt_block *now = m;
+    molt_process_pluck(s->p, s->last, m);
+    int rc = molt_translate(runner, s->p, s->world, &now, &fault);
+    molt_process_plant(s->p, s->last, now);
+    move_marks(s, m, now);
+    if (rc >= 0)
+        return now;
+    report_unfit(s, m, fault.why);
+    return NULL;
 }
 
 /* The author's predicate, as if under a lock: what would wait in it is refused. */
@@ -95,9 +138,11 @@ static struct molt_block *find(struct search *s, struct molt_runner *runner)
                 return NULL;
             continue;
         }
-        bool is = is_of_type(s, m);
-        if (is && asks_for(s, m))
-            return m;
+        struct molt_block *fitting = is_of_type(s, m) ? fit(s, runner, m) : NULL;
+        bool is = fitting != NULL;
+        if (is && asks_for(s, fitting))
+            return fitting;
+        m = is ? fitting : m;
         s->is_clean = s->is_clean && !is;
         s->last = m;
         if (s->is_clean)
@@ -176,6 +221,7 @@ int molt_receive_typed(void **ret, const struct molt_type *const *tag,
         return rc;
     struct search s = {.p = p,
                        .act = &p->fiber->act,
+                       .world = atomic_load_explicit(&p->world, memory_order_relaxed),
                        .type = *tag,
                        .is_match = is_match,
                        .user = user,
