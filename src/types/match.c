@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "types/debug_walk.h"
 #include "types/match_work.h"
 #include "types/moves.h"
 
@@ -23,6 +24,26 @@ static int add_renamed(struct molt_matcher *m, uint32_t old, uint32_t new)
     return 0;
 }
 
+static const char *unit_path(struct molt_image *image, size_t i)
+{
+    struct molt_unit *unit = &image->debug.units[i];
+    const char *name = dwarf_diename(&unit->die);
+    const struct molt_source *source =
+        name ? molt_debug_source_named(&image->debug, unit, name) : NULL;
+    return source ? source->text : "";
+}
+
+/* The file of @h in the other image, where what it names is looked for first. */
+static size_t other_unit(struct molt_matcher *m, struct molt_image *other,
+                         const struct molt_image_hint *h)
+{
+    const char *path = h->unit < m->hinted->debug.n_units ? unit_path(m->hinted, h->unit) : "";
+    for (size_t i = 0; *path && i < other->debug.n_units; i++)
+        if (strcmp(unit_path(other, i), path) == 0)
+            return i;
+    return SIZE_MAX;
+}
+
 /* A hint is past if the other image knows the new name already. */
 static int find_renamed(struct molt_matcher *m, const struct molt_image_hint *h)
 {
@@ -31,15 +52,16 @@ static int find_renamed(struct molt_matcher *m, const struct molt_image_hint *h)
     uint32_t found = MOLT_NODE_NONE, past;
     if (!h->text)
         return 0;
+    size_t unit = other_unit(m, other, h);
     molt_graph_print(&m->hinted->graph, h->type, &name);
     molt_buf_printf(&name, "%s", "");
     int rc = name.is_failed ? MOLT_ENOMEM : 0;
     if (rc == 0 && strcmp(name.data, h->text) != 0)
-        rc = molt_graph_find(&other->graph, SIZE_MAX, name.data, &past, m->err);
+        rc = molt_graph_find(&other->graph, unit, name.data, &past, m->err);
     molt_buf_fini(&name);
     if (rc != 0)
         return rc < 0 ? rc : 0;
-    rc = molt_graph_find(&other->graph, SIZE_MAX, h->text, &found, m->err);
+    rc = molt_graph_find(&other->graph, unit, h->text, &found, m->err);
     if (rc <= 0)
         return rc;
     return m->options->is_backward ? add_renamed(m, h->type, found)
@@ -346,7 +368,8 @@ static int add_type(struct molt_matcher *m, size_t i, struct molt_match *match, 
 
 /* ---- what stays ------------------------------------------------------------------ */
 
-/* Without a pointer whose pointee is known, a recipe says no more than the type itself. */
+/* Without hints, or a pointer whose pointee is known, a recipe says no more than the type
+ * itself. */
 static bool tells_pointers(const struct molt_recipe *r)
 {
     for (uint32_t i = 0; i < r->n_steps; i++)
@@ -371,8 +394,9 @@ static int match_same(struct molt_matcher *m, size_t i, struct molt_recipe **ret
     if (rc == 0 && m->subject.n_refusals == 0)
         rc = make_recipe(m, old, &m->to.meta->types[k], &list, ret);
     molt_step_list_fini(&list);
+    bool tells = m->subject.was_hinted || (*ret && tells_pointers(*ret));
     fini_subject(&m->subject);
-    if (rc == 0 && *ret && !tells_pointers(*ret)) {
+    if (rc == 0 && *ret && !tells) {
         molt_recipe_free(*ret);
         *ret = NULL;
     }

@@ -277,6 +277,30 @@ static void a_quadruple_is_no_long_double(void **state)
     match_fini(&p);
 }
 
+static void a_renamed_type_is_looked_for_in_its_own_file(void **state)
+{
+    (void)state;
+    const char *b = MATCH_HEAD "struct s { char b; };" MAKE("b", "struct s");
+    p = (struct match_fixture){0};
+    fixture_init(&p.f, "gcc", "-O0");
+    build_two("gcc", MATCH_HEAD "struct s { int a; };" MAKE("a", "struct s"), b);
+    p.old = p.f.image;
+    p.old_len = p.f.len;
+    p.f.image = NULL;
+    build_two("clang",
+              MATCH_HEAD "#include <molt/migrate.h>\nstruct r { long a; };"
+                         "MOLT_RENAMED_TYPE(struct r, struct s);" MAKE("a", "struct r"),
+              b);
+    for (int is_backward = 0; is_backward < 2; is_backward++) {
+        assert_int_equal(match_run(&p, is_backward), 0);
+        assert_int_equal(p.match.n_types, 1);
+        const struct molt_match_type *t = &p.match.types[0];
+        assert_int_equal(t->verdict, MOLT_MATCH_HINTED);
+        assert_non_null(strstr(is_backward ? t->to_key : t->from_key, "m/a.c:struct s"));
+    }
+    match_fini(&p);
+}
+
 static void a_new_enumerator_behind_the_others_needs_no_word(void **state)
 {
     (void)state;
@@ -333,6 +357,14 @@ static void what_stays_has_recipes_if_its_pointers_tell_something(void **state)
     matched(STAYS "struct t1 { int a; };\n", "struct t1 { int a; };\n" STAYS, 4);
     assert_int_equal(p.match.n_same, 0); /* nothing moves */
     match_fini(&p);
+#define HINTED                                                                                     \
+    "#include <molt/migrate.h>\nstruct t2 { uintptr_t n; }; struct t3 { uintptr_t n; };\n"         \
+    "MOLT_OPAQUE(struct t3, n);\n"
+    matched("struct t1 { int a; };\n" HINTED, "struct t1 { long a; };\n" HINTED, 3);
+    assert_int_equal(p.match.n_same, 1);
+    assert_non_null(strstr(p.match.same[0]->from_key, "struct t3"));
+    assert_int_equal(p.match.same[0]->steps[0].kind, MOLT_STEP_COPY);
+    match_fini(&p);
 }
 
 int main(void)
@@ -348,6 +380,7 @@ int main(void)
         cmocka_unit_test(a_tag_lets_pointers_in_unions_be_followed),
         cmocka_unit_test(pointers_into_a_block_follow_what_they_point_to),
         cmocka_unit_test(a_quadruple_is_no_long_double),
+        cmocka_unit_test(a_renamed_type_is_looked_for_in_its_own_file),
         cmocka_unit_test(a_new_enumerator_behind_the_others_needs_no_word),
         cmocka_unit_test(an_enum_between_integers_is_renumbered_by_nobody),
         cmocka_unit_test(what_stays_has_recipes_if_its_pointers_tell_something),
