@@ -1,17 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SPDX-FileCopyrightText: The molt authors */
+/* Declarations, hints and the frame of a text. */
 #include "emit.h"
 
-#include <inttypes.h>
 #include <string.h>
-
-struct emit {
-    FILE *out;
-    const struct pair *pair;
-    const struct version *v;
-    bool is_now;   /* the newer text */
-    bool is_check; /* else it builds */
-};
 
 /* ---- declarations --------------------------------------------------------------- */
 
@@ -31,8 +23,48 @@ static const char *float_name(const struct field *f)
 
 static void declare_union(struct emit *e, const struct field *f)
 {
-    fprintf(e->out, "    int %s_tag;\n    union { long a; double b; void *p; %s} %s;\n", f->name,
+    fprintf(e->out, "    int %s_tag;\n    union { long a; double b; struct s%d_%d *p; %s} %s;\n",
+            f->name, e->pair->number, e->v->types[f->type].tag,
             f->is_grown ? "char more[40]; " : "", f->name);
+}
+
+static void declare_number(struct emit *e, const struct field *f)
+{
+    FILE *out = e->out;
+    if (f->kind == F_BITS)
+        fprintf(out, "    %s int %s : %d;\n", f->is_signed ? "signed" : "unsigned", f->name,
+                f->bits);
+    else if (f->kind == F_BOOL || f->kind == F_BOOL_BIT)
+        fprintf(out, "    _Bool %s%s;\n", f->name, f->kind == F_BOOL_BIT ? " : 1" : "");
+    else if (f->kind == F_FLOAT)
+        fprintf(out, "    %s %s;\n", float_name(f), f->name);
+    else if (f->align)
+        fprintf(out, "    %s %s __attribute__((aligned(%d)));\n", int_name(f), f->name, f->align);
+    else
+        fprintf(out, "    %s %s;\n", int_name(f), f->name);
+}
+
+static void declare_array(struct emit *e, const struct field *f)
+{
+    int n = e->pair->number, tag = e->v->types[f->type].tag;
+    FILE *out = e->out;
+    if (f->kind == F_LIST)
+        fprintf(out, "    unsigned %s_n;\n", f->name);
+    if (f->kind == F_GRID)
+        fprintf(out, "    %s %s[%d][%d];\n", int_name(f), f->name, f->count, f->width);
+    else if (f->kind == F_CHARS)
+        fprintf(out, "    char %s[%d];\n", f->name, f->count);
+    else if (f->kind == F_ENUMS)
+        fprintf(out, "    enum e%d %s[%d];\n", n, f->name, f->count);
+    else if (f->kind == F_STRUCTS || f->kind == F_BLOCKS)
+        fprintf(out, "    struct s%d_%d %s%s[%d];\n", n, tag, f->kind == F_BLOCKS ? "*" : "",
+                f->name, f->count);
+    else if (f->kind == F_FLEX && f->is_structs)
+        fprintf(out, "    struct s%d_%d %s[];\n", n, tag, f->name);
+    else if (f->kind == F_FLEX)
+        fprintf(out, "    %s %s[];\n", int_name(f), f->name);
+    else
+        fprintf(out, "    %s %s[%d];\n", int_name(f), f->name, f->count);
 }
 
 static void declare_field(struct emit *e, const struct field *f)
@@ -43,49 +75,48 @@ static void declare_field(struct emit *e, const struct field *f)
         fprintf(out, "    struct {\n");
     switch (f->kind) {
     case F_INT:
-        fprintf(out, "    %s %s;\n", int_name(f), f->name);
-        break;
     case F_FLOAT:
-        fprintf(out, "    %s %s;\n", float_name(f), f->name);
-        break;
     case F_BOOL:
-        fprintf(out, "    _Bool %s;\n", f->name);
-        break;
     case F_BITS:
-        fprintf(out, "    %s int %s : %d;\n", f->is_signed ? "signed" : "unsigned", f->name,
-                f->bits);
+    case F_BOOL_BIT:
+        declare_number(e, f);
         break;
     case F_ENUM:
-        fprintf(out, "    enum e%d %s;\n", n, f->name);
-        break;
-    case F_LIST:
-        fprintf(out, "    unsigned %s_n;\n", f->name); /* fall through */
-    case F_INTS:
-        fprintf(out, "    %s %s[%d];\n", int_name(f), f->name, f->count);
-        break;
-    case F_CHARS:
-        fprintf(out, "    char %s[%d];\n", f->name, f->count);
+    case F_ENUM_BITS:
+        fprintf(out, "    enum e%d %s", n, f->name);
+        f->kind == F_ENUM ? fprintf(out, ";\n") : fprintf(out, " : %d;\n", f->bits);
         break;
     case F_STRUCT:
-        fprintf(out, "    struct s%d_%d %s;\n", n, tag, f->name);
-        break;
-    case F_STRUCTS:
-        fprintf(out, "    struct s%d_%d %s[%d];\n", n, tag, f->name, f->count);
-        break;
     case F_BLOCK:
-        fprintf(out, "    struct s%d_%d *%s;\n", n, tag, f->name);
+        fprintf(out, "    struct s%d_%d %s%s;\n", n, tag, f->kind == F_BLOCK ? "*" : "", f->name);
+        break;
+    case F_EITHER:
+        fprintf(out, "    union { long %sa; double %sb; };\n", f->name, f->name);
         break;
     case F_INNER:
-        fprintf(out, "    int *%s;\n", f->name);
+    case F_VARIABLE:
+        fprintf(out, "    %sint *%s;\n", f->kind == F_VARIABLE ? "const " : "", f->name);
         break;
+    case F_FUNCTION:
+        fprintf(out, "    int (*%s)(int);\n", f->name);
+        break;
+    case F_TEXT:
+        fprintf(out, "    const char *%s;\n", f->name);
+        break;
+    case F_TAGGED_ANY:
+        fprintf(out, "    int %s_tag;\n", f->name);
+        __attribute__((fallthrough));
     case F_ANY:
         fprintf(out, "    void *%s;\n", f->name);
+        break;
+    case F_WORD:
+        fprintf(out, "    uintptr_t %s;\n", f->name);
         break;
     case F_UNION:
         declare_union(e, f);
         break;
     default:
-        fprintf(out, "    %s %s[];\n", int_name(f), f->name);
+        declare_array(e, f);
         break;
     }
     if (f->is_anonymous)
@@ -108,13 +139,41 @@ static void declare_types(struct emit *e)
     }
 }
 
-/* A value that fits into every integer. */
-static int default_of(const struct field *f)
+/* In another order in the newer text, so that they have other addresses. */
+static void declare_marks(struct emit *e)
 {
-    return (int)f->id % 50;
+    int n = e->pair->number;
+    for (int i = 0; i < 3; i++) {
+        int k = e->is_now ? 2 - i : i;
+        if (k < 2 || !e->v->lacks_function)
+            fprintf(e->out, "static int fn%d_%d(int x)\n{\n    return x * %d + %d;\n}\n", n, k,
+                    n + 3, 7 * k + 2);
+    }
+    for (int i = 0; i < 2; i++)
+        fprintf(e->out, "static const int var%d_%d = %d;\n", n, e->is_now ? 1 - i : i, i + 1);
+    fprintf(e->out, "static const void *const marks%d[] = {", n);
+    for (int k = 0; k < 3; k++)
+        k == 2 && e->v->lacks_function ? fprintf(e->out, "0, ")
+                                       : fprintf(e->out, "(void *)fn%d_%d, ", n, k);
+    fprintf(e->out, "&var%d_0, &var%d_1, \"%s text %d\", \"%s literal %d\"};\n", n, n, "a", n, "b",
+            n);
 }
 
 /* ---- hints ------------------------------------------------------------------------ */
+
+static void emit_tag_hints(struct emit *e, const char *type, const struct field *f)
+{
+    FILE *out = e->out;
+    fprintf(out, "MOLT_TAGGED(%s, %s, %s_tag);\n", type, f->name, f->name);
+    if (f->kind == F_UNION) {
+        for (int i = 0; i < 3; i++)
+            fprintf(out, "MOLT_CASE(%s, %s, %d, %c);\n", type, f->name, i, "abp"[i]);
+        return;
+    }
+    for (int i = 0; i < e->v->n_types; i++)
+        fprintf(out, "MOLT_CASE(%s, %s, %d, struct s%d_%d);\n", type, f->name, i + 1,
+                e->pair->number, e->v->types[i].tag);
+}
 
 static void emit_field_hints(struct emit *e, const char *type, const struct type *t,
                              const struct field *f)
@@ -122,16 +181,27 @@ static void emit_field_hints(struct emit *e, const char *type, const struct type
     FILE *out = e->out;
     if (f->kind == F_LIST)
         fprintf(out, "MOLT_LENGTH(%s, %s, %s_n);\n", type, f->name, f->name);
-    if (f->kind == F_UNION && t->is_tagged) {
-        fprintf(out, "MOLT_TAGGED(%s, %s, %s_tag);\n", type, f->name, f->name);
-        fprintf(out, "MOLT_CASE(%s, %s, 0, a);\n", type, f->name);
-        fprintf(out, "MOLT_CASE(%s, %s, 1, b);\n", type, f->name);
-        fprintf(out, "MOLT_CASE(%s, %s, 2, p);\n", type, f->name);
-    }
+    if ((f->kind == F_UNION && t->is_tagged) || f->kind == F_TAGGED_ANY)
+        emit_tag_hints(e, type, f);
+    if (f->is_opaque)
+        fprintf(out, "MOLT_OPAQUE(%s, %s);\n", type, f->name);
     if (e->is_now && f->old_name[0])
         fprintf(out, "MOLT_RENAMED(%s, %s, %s);\n", type, f->name, f->old_name);
     if (e->is_now && f->has_default)
-        fprintf(out, "MOLT_DEFAULT(%s, %s, %d);\n", type, f->name, default_of(f));
+        fprintf(out, "MOLT_DEFAULT(%s, %s, %d);\n", type, f->name, emit_default_of(f));
+}
+
+static void emit_example(struct emit *e, const char *type, const struct type *t)
+{
+    int n = 0;
+    for (int k = 0; k < t->n_fields; k++) {
+        const struct field *f = &t->fields[k];
+        if (!f->has_example)
+            continue;
+        n++ == 0 ? fprintf(e->out, "MOLT_EXAMPLE(%s", type) : 0;
+        fprintf(e->out, ", .%s = %d", f->name, emit_default_of(f));
+    }
+    n ? fprintf(e->out, ");\n") : 0;
 }
 
 static void emit_hints(struct emit *e)
@@ -143,8 +213,12 @@ static void emit_hints(struct emit *e)
         snprintf(name, sizeof name, "struct s%d_%d", n, t->tag);
         for (int k = 0; k < t->n_fields; k++)
             emit_field_hints(e, name, t, &t->fields[k]);
+        if (e->is_now)
+            emit_example(e, name, t);
         for (int k = 0; e->is_now && k < t->n_dropped; k++)
             fprintf(e->out, "MOLT_DROP(%s, %s);\n", name, t->dropped[k]);
+        if (t->semantic)
+            fprintf(e->out, "MOLT_SEMANTIC(%s, %d);\n", name, t->semantic);
         if (e->is_now && t->tag >= TYPES_MAX)
             fprintf(e->out, "MOLT_RENAMED_TYPE(%s, struct s%d_%d);\n", name, n, t->tag - TYPES_MAX);
     }
@@ -152,228 +226,14 @@ static void emit_hints(struct emit *e)
         fprintf(e->out, "MOLT_RENUMBERED(enum e%d);\n", n);
 }
 
-/* ---- values ----------------------------------------------------------------------- */
+/* ---- objects ------------------------------------------------------------------------ */
 
-/* "@lhs = @value;" or a check of it. */
-static void emit_value(struct emit *e, const char *lhs, const char *value)
+static void emit_table(struct emit *e, const char *name, enum pass pass)
 {
-    if (e->is_check)
-        fprintf(e->out, "    if (!(%s == %s)) return __LINE__;\n", lhs, value);
-    else
-        fprintf(e->out, "    %s = %s;\n", lhs, value);
-}
-
-static void emit_int(struct emit *e, const char *lhs, int64_t value, bool is_signed)
-{
-    char text[64];
-    if (is_signed && value == INT64_MIN)
-        snprintf(text, sizeof text, "(-9223372036854775807L - 1)");
-    else if (is_signed)
-        snprintf(text, sizeof text, "%" PRId64 "L", value);
-    else
-        snprintf(text, sizeof text, "%" PRIu64 "UL", (uint64_t)value);
-    emit_value(e, lhs, text);
-}
-
-static void emit_object(struct emit *e, const char *lhs, const struct field *old, uint64_t h)
-{
-    char text[64] = "0";
-    int object = object_value(e->pair, old, h);
-    if (object >= 0 && old->kind == F_INNER)
-        snprintf(text, sizeof text, "(int *)&o%d[%d].f%d", object,
-                 (int)((h >> 40) % (uint64_t)e->pair->objects[object].count),
-                 e->pair->objects[object].type * 100 + 50);
-    else if (object >= 0)
-        snprintf(text, sizeof text, "(void *)o%d", object);
-    emit_value(e, lhs, text);
-}
-
-static void emit_union(struct emit *e, const char *base, const struct field *f,
-                       const struct field *old, uint64_t h)
-{
-    char lhs[256];
-    int tag = (int)((h >> 20) % 3);
-    snprintf(lhs, sizeof lhs, "%s.%s_tag", base, f->name);
-    emit_int(e, lhs, tag, true);
-    snprintf(lhs, sizeof lhs, "%s.%s.%c", base, f->name, "abp"[tag]);
-    if (tag == 2)
-        emit_object(e, lhs, old, h);
-    else
-        emit_int(e, lhs, (int)(h >> 33), true);
-}
-
-static void emit_chars(struct emit *e, const char *lhs, const struct field *old, uint64_t h)
-{
-    char text[64], value[96];
-    int n = text_length(old, h);
-    for (int i = 0; i < n; i++)
-        text[i] = (char)('a' + (h >> (i % 50)) % 26);
-    text[n] = '\0';
-    if (e->is_check) {
-        fprintf(e->out, "    if (strcmp(%s, \"%s\")) return __LINE__;\n", lhs, text);
-        return;
-    }
-    snprintf(value, sizeof value, "strcpy(%s, \"%s\")", lhs, text);
-    fprintf(e->out, "    %s;\n", value);
-}
-
-static void emit_struct(struct emit *e, const char *base, int type, uint64_t h, bool is_zero);
-
-/* All of a field is zero. */
-static void emit_zero(struct emit *e, const char *base, const struct field *f)
-{
-    char lhs[256];
-    if (!e->is_check || f->kind == F_FLEX)
-        return;
-    snprintf(lhs, sizeof lhs, "%s.%s", base, f->name);
-    if (f->kind == F_BITS)
-        emit_value(e, lhs, "0");
-    else if (f->kind == F_STRUCT)
-        emit_struct(e, lhs, f->type, 0, true);
-    else if (f->kind == F_FLOAT) /* long double has padding */
-        emit_value(e, lhs, "0");
-    else
-        fprintf(e->out, "    if (!is_zero(&%s, sizeof %s)) return __LINE__;\n", lhs, lhs);
-}
-
-/* Elements from @n on came with this version. */
-static void emit_rest(struct emit *e, const char *lhs, const struct field *f, int n)
-{
-    if (e->is_check && n < f->count)
-        fprintf(e->out,
-                "    if (!is_zero(&%s[%d], sizeof %s - %d * sizeof *%s)) return __LINE__;\n", lhs,
-                n, lhs, n, lhs);
-}
-
-static void emit_array(struct emit *e, const char *lhs, const struct field *f,
-                       const struct field *old, int n, uint64_t h)
-{
-    char element[280];
-    for (int i = 0; i < n; i++) {
-        snprintf(element, sizeof element, "%s[%d]", lhs, i);
-        uint64_t inner = mix(h, (uint64_t)i + 1);
-        if (f->kind == F_STRUCTS)
-            emit_struct(e, element, f->type, inner, false);
-        else
-            emit_int(e, element, int_value(old, inner), old->is_signed);
-    }
-}
-
-/* What the older and the newer text agree on; the value is made from the older field. */
-static void emit_field(struct emit *e, const char *base, const struct field *f,
-                       const struct field *old, const struct field *other, uint64_t h)
-{
-    char lhs[256], number[32];
-    int n = other && other->count < f->count ? other->count : f->count;
-    h = mix(h, f->id);
-    snprintf(lhs, sizeof lhs, "%s.%s", base, f->name);
-    switch (f->kind == F_INT || f->kind == F_FLOAT ? old->kind : f->kind) {
-    case F_FLOAT:
-        snprintf(number, sizeof number, "%a", float_value(h));
-        emit_value(e, lhs, number);
-        break;
-    case F_BOOL:
-        emit_int(e, lhs, (int64_t)(h & 1), true);
-        break;
-    case F_INT:
-    case F_BITS:
-        emit_int(e, lhs, int_value(old, h), old->is_signed);
-        break;
-    case F_ENUM:
-        snprintf(number, sizeof number, "N%d_%d", e->pair->number,
-                 e->pair->old.names.id[enum_value(e->pair, h)]);
-        emit_value(e, lhs, number);
-        break;
-    case F_LIST:
-        snprintf(number, sizeof number, "%s.%s_n", base, f->name);
-        emit_int(e, number, (int64_t)(h % ((uint64_t)old->count + 1)), false);
-        n = (int)(h % ((uint64_t)old->count + 1));
-        emit_array(e, lhs, f, old, n, h);
-        break;
-    case F_INTS:
-    case F_STRUCTS:
-        emit_array(e, lhs, f, old, n, h);
-        emit_rest(e, lhs, f, n);
-        break;
-    case F_CHARS:
-        emit_chars(e, lhs, old, h);
-        break;
-    case F_STRUCT:
-        emit_struct(e, lhs, f->type, h, false);
-        break;
-    case F_UNION:
-        emit_union(e, base, f, old, h);
-        break;
-    default:
-        emit_object(e, lhs, old, h);
-        break;
-    }
-}
-
-static void emit_default(struct emit *e, const char *base, const struct field *f)
-{
-    char lhs[256];
-    snprintf(lhs, sizeof lhs, "%s.%s", base, f->name);
-    emit_int(e, lhs, default_of(f), true);
-}
-
-/* One element of type @type at lvalue @base. */
-static void emit_struct(struct emit *e, const char *base, int type, uint64_t h, bool is_zero)
-{
-    const struct type *t = &e->v->types[type];
-    for (int i = 0; i < t->n_fields; i++) {
-        const struct field *f = &t->fields[i];
-        const struct field *old = field_of(&e->pair->old.types[type], f->id);
-        const struct field *now = field_of(&e->pair->now.types[type], f->id);
-        /* Building knows nothing of the newer version. */
-        bool is_lost = !old || (e->is_check && !now);
-        if (f->kind == F_FLEX)
-            continue;
-        if (f->has_default && e->is_check)
-            emit_default(e, base, f);
-        else if (is_lost || is_zero)
-            emit_zero(e, base, f);
-        else
-            emit_field(e, base, f, old, e->is_check ? (e->is_now ? old : now) : NULL, h);
-    }
-}
-
-static void emit_flex(struct emit *e, int object)
-{
-    const struct object *o = &e->pair->objects[object];
-    const struct type *t = &e->v->types[o->type];
-    const struct field *f = &t->fields[t->n_fields - 1];
-    char lhs[64];
-    if (f->kind != F_FLEX)
-        return;
-    const struct field *old = field_of(&e->pair->old.types[o->type], f->id);
-    snprintf(lhs, sizeof lhs, "o%d->%s", object, f->name);
-    emit_array(e, lhs, f, old, o->n_flex, mix(mix(e->pair->seed, 77), (uint64_t)object));
-}
-
-static void emit_objects(struct emit *e)
-{
-    char base[32];
-    for (int i = 0; i < e->pair->n_objects; i++) {
-        for (int k = 0; k < e->pair->objects[i].count; k++) {
-            snprintf(base, sizeof base, "o%d[%d]", i, k);
-            emit_struct(e, base, e->pair->objects[i].type,
-                        mix(mix(e->pair->seed, (uint64_t)i), (uint64_t)k), false);
-        }
-        emit_flex(e, i);
-    }
-}
-
-static void emit_check(struct emit *e)
-{
-    int n = e->pair->number;
-    e->is_check = true;
-    fprintf(e->out, "static int check_%d(void *const *o)\n{\n", n);
-    for (int i = 0; i < e->pair->n_objects; i++)
-        fprintf(e->out, "    struct s%d_%d *o%d = o[%d]; (void)o%d;\n", n,
-                e->v->types[e->pair->objects[i].type].tag, i, i, i);
+    fprintf(e->out, "static const struct property_cell %s%d[] = {\n", name, e->pair->number);
+    e->pass = pass;
     emit_objects(e);
-    fprintf(e->out, "    return 0;\n}\n");
+    fprintf(e->out, "};\n");
 }
 
 static void emit_new(struct emit *e, int i)
@@ -393,36 +253,64 @@ static void emit_new(struct emit *e, int i)
 /* The newer text needs the tags as well: molt must know that it has such blocks. */
 static void emit_build(struct emit *e)
 {
-    e->is_check = false;
-    fprintf(e->out, "static int build_%d(void **o)\n{\n", e->pair->number);
+    fprintf(e->out, "static int build%d(void **o)\n{\n", e->pair->number);
     for (int i = 0; i < e->pair->n_objects; i++)
         emit_new(e, i);
+    e->pass = PASS_SET;
     if (!e->is_now)
         emit_objects(e);
     fprintf(e->out, "    return 0;\n}\n");
 }
 
-void emit_text(FILE *out, const struct pair *pairs, int n, bool is_now)
+static void emit_check(struct emit *e)
 {
-    fprintf(out, "#include <string.h>\n#include <molt/molt.h>\n#include <molt/migrate.h>\n"
-                 "static int is_zero(const void *at, unsigned long n)\n{\n"
-                 "    const unsigned char *p = at;\n"
-                 "    while (n && !*p) p++, n--;\n    return n == 0;\n}\n"
-                 "struct property_entry {\n    int (*build)(void **);\n"
-                 "    int (*check)(void *const *);\n};\n");
+    int n = e->pair->number;
+    fprintf(e->out, "static int check%d(void *const *o)\n{\n", n);
+    for (int i = 0; i < e->pair->n_objects; i++)
+        fprintf(e->out, "    struct s%d_%d *o%d = o[%d];\n", n,
+                e->v->types[e->pair->objects[i].type].tag, i, i);
+    e->pass = PASS_CHECK;
+    emit_objects(e);
+    fprintf(e->out, "    return 0;\n}\n");
+}
+
+static const char head[] =
+    "#include <molt/molt.h>\n#include <molt/migrate.h>\n#include <stdint.h>\n"
+    "enum { CELL_SIGNED, CELL_UNSIGNED, CELL_FLOAT, CELL_TEXT, CELL_ZERO, CELL_NEVER,\n"
+    "       CELL_BLOCK, CELL_MARK, CELL_OPAQUE, CELL_WORD };\n"
+    "struct property_cell {\n    unsigned line;\n    unsigned short kind, object;\n"
+    "    unsigned at, bytes;\n    long value;\n    unsigned long to;\n};\n"
+    "struct property_entry {\n    const struct property_cell *values, *expected;\n"
+    "    unsigned n_values, n_expected;\n    int (*build)(void **);\n"
+    "    int (*check)(void *const *);\n    const void *const *marks;\n};\n"
+    "#define A(i, T, path) (i) * sizeof(struct T) + __builtin_offsetof(struct T, path)\n"
+    "#define C(k, o, i, T, path, n, value, to) \\\n"
+    "    {__LINE__, k, o, A(i, T, path), n sizeof(((struct T *)0)->path), value, to},\n"
+    "#define N(table) sizeof table / sizeof *table\n";
+
+void emit_text(FILE *out, const struct pair *pairs, int n, bool is_now, const char *name)
+{
+    fputs(head, out);
     for (int i = 0; i < n; i++) {
         struct emit e = {.out = out,
                          .pair = &pairs[i],
                          .v = is_now ? &pairs[i].now : &pairs[i].old,
                          .is_now = is_now};
         declare_types(&e);
+        declare_marks(&e);
         emit_hints(&e);
+        if (!is_now)
+            emit_table(&e, "values", PASS_VALUES);
+        emit_table(&e, "expected", PASS_EXPECTED);
         emit_build(&e);
         emit_check(&e);
     }
     fprintf(out, "static const struct property_entry entries[] = {\n");
-    for (int i = 0; i < n; i++)
-        fprintf(out, "    {build_%d, check_%d},\n", pairs[i].number, pairs[i].number);
-    fprintf(out, "};\nMOLT_EXTENSION(property, \"property\", entries);\n"
-                 "MOLT_MODULE_DESCRIPTOR(\"property\");\n");
+    for (int i = 0; i < n; i++) {
+        int k = pairs[i].number;
+        is_now ? fprintf(out, "    {0, expected%d, 0, ", k)
+               : fprintf(out, "    {values%d, expected%d, N(values%d), ", k, k, k);
+        fprintf(out, "N(expected%d), build%d, check%d, marks%d},\n", k, k, k, k);
+    }
+    fprintf(out, "};\nMOLT_EXTENSION(%s, \"%s\", entries);\n", name, name);
 }

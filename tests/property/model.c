@@ -60,10 +60,9 @@ int enum_value(const struct pair *pair, uint64_t h)
     return (int)(h % (uint64_t)pair->old.names.n);
 }
 
-double float_value(uint64_t h)
+int64_t float_value(uint64_t h)
 {
-    /* Exact in every width. */
-    return (double)(int64_t)(h % 2000001) / 8 - 125000;
+    return (int64_t)(h % 2000001) - 1000000;
 }
 
 int text_length(const struct field *field, uint64_t h)
@@ -76,20 +75,32 @@ int object_value(const struct pair *pair, const struct field *field, uint64_t h)
 {
     int candidates[OBJECTS_MAX], n = 0;
     for (int i = 0; i < pair->n_objects; i++)
-        if (field->kind != F_BLOCK || pair->objects[i].type == field->type)
+        if ((field->kind != F_BLOCK && field->kind != F_BLOCKS && field->kind != F_UNION) ||
+            pair->objects[i].type == field->type)
             candidates[n++] = i;
-    return n == 0 || h % 5 == 0 ? -1 : candidates[h / 8 % (uint64_t)n];
+    int percent = field->kind == F_WORD ? 70 : 20; /* of what leads nowhere */
+    return n == 0 || (int)(h / 64 % 100) < percent ? -1 : candidates[h / 8 % (uint64_t)n];
 }
 
 /* ---- the older version ----------------------------------------------------------- */
+
+static bool has_type(const struct field *f)
+{
+    return f->kind == F_STRUCT || f->kind == F_STRUCTS;
+}
+
+static bool is_pointing(const struct field *f)
+{
+    return f->kind >= F_BLOCK && f->kind <= F_UNION;
+}
 
 static bool may_point(const struct version *v, const struct type *t)
 {
     for (int i = 0; i < t->n_fields; i++) {
         const struct field *f = &t->fields[i];
-        if (f->kind == F_BLOCK || f->kind == F_INNER || f->kind == F_ANY || f->kind == F_UNION)
+        if (is_pointing(f))
             return true;
-        if ((f->kind == F_STRUCT || f->kind == F_STRUCTS) && may_point(v, &v->types[f->type]))
+        if (has_type(f) && may_point(v, &v->types[f->type]))
             return true;
     }
     return false;
@@ -101,30 +112,44 @@ static void name_field(struct field *f, unsigned id)
     snprintf(f->name, sizeof f->name, "f%u", id);
 }
 
+static enum field_kind choose_kind(struct dice *d, bool is_last)
+{
+    enum field_kind kind = (enum field_kind)dice_below(d, F_FLEX);
+    if ((kind == F_ANY || kind == F_WORD) && dice_chance(d, 75))
+        kind = F_BLOCK;
+    if ((kind == F_STRUCT || kind == F_STRUCTS) && is_last)
+        kind = F_INT;
+    return kind;
+}
+
+static void choose_sizes(struct dice *d, struct field *f)
+{
+    f->bytes = 1 << dice_below(d, 4);
+    if (f->kind == F_FLOAT)
+        f->bytes = 4 << dice_below(d, 3);
+    f->is_tame = f->kind == F_LIST || dice_chance(d, 40);
+    f->is_signed = dice_chance(d, 50);
+    f->bits = f->kind == F_ENUM_BITS ? 6 : 2 + dice_below(d, 20);
+    f->count = 2 + dice_below(d, f->kind == F_CHARS ? 30 : 4);
+    f->width = 2 + dice_below(d, 2);
+    if (f->kind == F_STRUCTS || f->kind == F_GRID || f->kind == F_BLOCKS)
+        f->count = 2 + dice_below(d, 2);
+    f->is_anonymous = f->kind == F_INT && dice_chance(d, 10);
+    if (f->kind == F_INT && dice_chance(d, 5))
+        f->align = 16;
+    f->is_opaque = f->kind == F_WORD && dice_chance(d, 50);
+}
+
 static void make_field(struct dice *d, struct version *v, int type, struct field *f, unsigned id)
 {
     *f = (struct field){0};
     name_field(f, id);
-    f->kind = (enum field_kind)dice_below(d, F_FLEX);
-    if (f->kind == F_ANY && dice_chance(d, 80))
-        f->kind = F_BLOCK;
-    bool is_last = type + 1 >= v->n_types;
-    if ((f->kind == F_STRUCT || f->kind == F_STRUCTS) && is_last)
-        f->kind = F_INT;
-    f->bytes = 1 << dice_below(d, 4);
-    if (f->kind == F_FLOAT)
-        f->bytes = 4 << dice_below(d, 2);
-    f->is_tame = f->kind == F_LIST || dice_chance(d, 40);
-    f->is_signed = dice_chance(d, 50);
-    f->bits = 2 + dice_below(d, 20);
-    f->count = 2 + dice_below(d, f->kind == F_CHARS ? 30 : 6);
-    if (f->kind == F_STRUCT || f->kind == F_STRUCTS)
+    f->kind = choose_kind(d, type + 1 >= v->n_types);
+    choose_sizes(d, f);
+    if (has_type(f))
         f->type = type + 1 + dice_below(d, v->n_types - type - 1);
-    if (f->kind == F_BLOCK)
+    if (f->kind == F_BLOCK || f->kind == F_BLOCKS || f->kind == F_UNION)
         f->type = dice_below(d, v->n_types);
-    if (f->kind == F_STRUCTS)
-        f->count = 2 + dice_below(d, 2);
-    f->is_anonymous = f->kind == F_INT && dice_chance(d, 10);
 }
 
 static void make_type(struct dice *d, struct version *v, int type)
@@ -150,6 +175,11 @@ static void add_flex(struct dice *d, struct version *v, int type)
     struct field *f = &t->fields[t->n_fields++];
     *f = (struct field){.kind = F_FLEX, .bytes = 1 << dice_below(d, 4), .is_signed = true};
     name_field(f, (unsigned)(type * 100 + 60));
+    f->is_structs = type + 1 < v->n_types && dice_chance(d, 40);
+    if (!f->is_structs)
+        return;
+    f->type = type + 1 + dice_below(d, v->n_types - type - 1);
+    v->types[f->type].is_nested = true;
 }
 
 static bool is_flexible(const struct type *t)
@@ -165,7 +195,7 @@ static void make_version(struct dice *d, struct version *v)
     for (int i = 0; i < v->n_types; i++)
         for (int k = 0; k < v->types[i].n_fields; k++) {
             const struct field *f = &v->types[i].fields[k];
-            if (f->kind == F_STRUCT || f->kind == F_STRUCTS)
+            if (has_type(f))
                 v->types[f->type].is_nested = true;
         }
     for (int i = 0; i < v->n_types; i++)
@@ -179,13 +209,13 @@ static void make_version(struct dice *d, struct version *v)
 
 static void make_objects(struct dice *d, struct pair *pair)
 {
-    pair->n_objects = pair->old.n_types + dice_below(d, OBJECTS_MAX - TYPES_MAX + 1);
+    pair->n_objects = pair->old.n_types + dice_below(d, 3);
     for (int i = 0; i < pair->n_objects; i++) {
         struct object *o = &pair->objects[i];
         o->type = i < pair->old.n_types ? i : dice_below(d, pair->old.n_types);
         bool is_flex = is_flexible(&pair->old.types[o->type]);
-        o->count = is_flex || dice_chance(d, 60) ? 1 : 2 + dice_below(d, 3);
-        o->n_flex = is_flex ? dice_below(d, 6) : 0;
+        o->count = is_flex || dice_chance(d, 70) ? 1 : 2 + dice_below(d, 2);
+        o->n_flex = is_flex ? dice_below(d, 4) : 0;
     }
 }
 
@@ -202,11 +232,8 @@ struct change {
 static void expect(struct change *c, enum outcome outcome)
 {
     struct pair *p = c->pair;
-    /* The strictest of what was done holds: a value can stop what types allow, and what
-     * types refuse can't be reached by a value. */
-    static const int rank[] = {
-        [MUST_CONVERT] = 0, [MAY_CONVERT] = 1, [MUST_STOP] = 2, [MUST_REFUSE] = 3};
-    if (rank[outcome] > rank[p->outcome])
+    /* The strictest of what was done holds: what types refuse can't be reached by a value. */
+    if (outcome > p->outcome)
         p->outcome = outcome;
 }
 
@@ -219,6 +246,28 @@ __attribute__((format(printf, 2, 3))) static void tell(struct change *c, const c
     va_end(ap);
 }
 
+static bool has_packed(const struct version *v)
+{
+    for (int i = 0; i < v->n_types; i++)
+        if (v->types[i].is_packed)
+            return true;
+    return false;
+}
+
+/* Pointers in what is packed, if only by way of a struct inside, are another matter. */
+static void make_new_field(struct change *c, struct field *f)
+{
+    int type = (int)(c->type - c->pair->now.types);
+    do
+        make_field(c->dice, &c->pair->now, type, f, c->next_id++);
+    while (has_type(f) || f->kind == F_ENUM || f->kind == F_ENUMS || f->kind == F_ENUM_BITS ||
+           (has_packed(&c->pair->now) && is_pointing(f)));
+    if (f->kind != F_INT || c->type->is_nested)
+        return;
+    f->has_default = dice_chance(c->dice, 40);
+    f->has_example = !f->has_default && dice_chance(c->dice, 30);
+}
+
 static void change_add(struct change *c)
 {
     struct type *t = c->type;
@@ -227,11 +276,7 @@ static void change_add(struct change *c)
     int at = dice_below(c->dice, t->n_fields - is_flexible(t) + 1);
     memmove(&t->fields[at + 1], &t->fields[at], (size_t)(t->n_fields - at) * sizeof *t->fields);
     struct field *f = &t->fields[at];
-    make_field(c->dice, &c->pair->now, (int)(t - c->pair->now.types), f, c->next_id++);
-    while (f->kind == F_STRUCT || f->kind == F_STRUCTS || f->kind == F_ENUM ||
-           (t->is_packed && f->kind >= F_STRUCT))
-        make_field(c->dice, &c->pair->now, (int)(t - c->pair->now.types), f, c->next_id++);
-    f->has_default = f->kind == F_INT && !t->is_nested && dice_chance(c->dice, 40);
+    make_new_field(c, f);
     t->n_fields++;
     f->is_changed = true;
     tell(c, "s%d +%s; ", t->tag, f->name);
@@ -256,12 +301,12 @@ static void change_remove(struct change *c)
 {
     struct type *t = c->type;
     bool is_hinted = dice_chance(c->dice, 50);
-    if (c->field->kind == F_FLEX || c->field->id >= 1000 || c->field->old_name[0])
+    if (c->field->kind == F_FLEX || c->field->kind == F_EITHER || c->field->id >= 1000 ||
+        c->field->old_name[0])
         return;
     tell(c, "s%d -%s%s; ", t->tag, c->field->name, is_hinted ? " (hint)" : "");
     if (is_hinted) {
         memcpy(t->dropped[t->n_dropped], c->field->name, sizeof t->dropped[0]);
-        c->pair->needs_hint = true;
     }
     t->n_dropped += is_hinted;
     t->n_gone += !is_hinted;
@@ -296,7 +341,8 @@ static void change_width(struct change *c)
         if (bits > 32 || bits < 1)
             return;
         f->bits = bits;
-    } else if (f->kind == F_INT || f->kind == F_INTS || f->kind == F_LIST || f->kind == F_FLEX) {
+    } else if (f->kind == F_INT || f->kind == F_INTS || f->kind == F_LIST || f->kind == F_GRID ||
+               (f->kind == F_FLEX && !f->is_structs)) {
         if ((is_wider && f->bytes == 8) || (!is_wider && f->bytes == 1))
             return;
         f->bytes = is_wider ? f->bytes * 2 : f->bytes / 2;
@@ -311,7 +357,7 @@ static void change_width(struct change *c)
 static void change_sign(struct change *c)
 {
     struct field *f = c->field;
-    if (f->kind != F_INT && f->kind != F_INTS && f->kind != F_BITS)
+    if (f->kind != F_INT && f->kind != F_INTS && f->kind != F_GRID && f->kind != F_BITS)
         return;
     f->is_signed = !f->is_signed;
     tell(c, "s%d.%s sign; ", c->type->tag, f->name);
@@ -323,7 +369,7 @@ static void change_sign(struct change *c)
 static void change_kind(struct change *c)
 {
     struct field *f = c->field;
-    if (f->kind == F_BOOL) {
+    if (f->kind == F_BOOL || f->kind == F_BOOL_BIT) {
         f->kind = F_INT;
         tell(c, "s%d.%s bool -> int; ", c->type->tag, f->name);
         return;
@@ -346,29 +392,30 @@ static void change_kind(struct change *c)
 static void change_length(struct change *c)
 {
     struct field *f = c->field;
-    if (f->kind != F_INTS && f->kind != F_LIST && f->kind != F_CHARS && f->kind != F_STRUCTS)
+    if (f->kind != F_INTS && f->kind != F_LIST && f->kind != F_CHARS && f->kind != F_STRUCTS &&
+        f->kind != F_GRID && f->kind != F_ENUMS && f->kind != F_BLOCKS)
         return;
-    bool is_longer = f->count < 3 || dice_chance(c->dice, 60);
-    int before = f->count;
-    f->count = is_longer ? f->count + 1 + dice_below(c->dice, 4) : f->count - 1;
-    tell(c, "s%d.%s [%d] -> [%d]; ", c->type->tag, f->name, before, f->count);
-    if (is_longer)
-        return;
-    c->pair->needs_hint |= f->kind == F_LIST;
-    expect(c, f->kind == F_LIST || f->kind == F_CHARS ? MAY_CONVERT : MUST_REFUSE);
+    bool is_inner = f->kind == F_GRID && dice_chance(c->dice, 50);
+    int *count = is_inner ? &f->width : &f->count, before = *count;
+    bool is_longer = before < 3 || dice_chance(c->dice, 60);
+    *count = is_longer ? before + 1 + dice_below(c->dice, 4) : before - 1;
+    tell(c, "s%d.%s [%d] -> [%d]; ", c->type->tag, f->name, before, *count);
+    if (!is_longer)
+        expect(c, f->kind == F_LIST || f->kind == F_CHARS ? MAY_CONVERT : MUST_REFUSE);
 }
 
 static void change_rename(struct change *c)
 {
     struct field *f = c->field;
     bool is_hinted = dice_chance(c->dice, 70);
-    if (f->id >= 1000 || f->old_name[0] || f->kind == F_LIST || f->kind == F_UNION)
+    bool has_two_names =
+        f->kind == F_LIST || f->kind == F_UNION || f->kind == F_TAGGED_ANY || f->kind == F_EITHER;
+    if (f->id >= 1000 || f->old_name[0] || has_two_names)
         return;
     if (is_hinted)
         memcpy(f->old_name, f->name, sizeof f->old_name);
     snprintf(f->name, sizeof f->name, "g%u", f->id);
     tell(c, "s%d.f%u renamed%s; ", c->type->tag, f->id, is_hinted ? " (hint)" : "");
-    c->pair->needs_hint = true;
     if (!is_hinted)
         expect(c, MUST_REFUSE);
 }
@@ -378,7 +425,6 @@ static void change_type_name(struct change *c)
     if (c->type->tag >= TYPES_MAX)
         return;
     c->type->tag += TYPES_MAX;
-    c->pair->needs_hint = true;
     tell(c, "s%d renamed; ", c->type->tag - TYPES_MAX);
 }
 
@@ -396,7 +442,6 @@ static void change_names(struct change *c)
         v->names.value[i] = i * 3;
     v->names.value[v->names.n - 1] = (v->names.n - 1) * 3;
     v->is_renumbered |= is_middle;
-    c->pair->needs_hint |= is_middle;
     tell(c, "enum +1%s; ", is_middle ? " in the middle" : "");
 }
 
@@ -415,14 +460,40 @@ static void change_union(struct change *c)
     c->field->is_grown = true;
     tell(c, "s%d.%s union grows%s; ", c->type->tag, c->field->name,
          c->type->is_tagged ? " (hint)" : "");
-    c->pair->needs_hint = true;
     if (!c->type->is_tagged)
         expect(c, MUST_REFUSE);
 }
 
+static void change_align(struct change *c)
+{
+    if (c->field->kind != F_INT)
+        return;
+    c->field->align = c->field->align ? 0 : 16;
+    tell(c, "s%d.%s aligned; ", c->type->tag, c->field->name);
+}
+
+/* Only MOLT_CHANGE could convert it. */
+static void change_semantic(struct change *c)
+{
+    if (!dice_chance(c->dice, 20))
+        return;
+    c->type->semantic = 2;
+    tell(c, "s%d another meaning; ", c->type->tag);
+    expect(c, MUST_REFUSE);
+}
+
+static void change_function(struct change *c)
+{
+    if (!dice_chance(c->dice, 20))
+        return;
+    c->pair->now.lacks_function = true;
+    tell(c, "a function is gone; ");
+    expect(c, MAY_CONVERT);
+}
+
 static void change_pointee(struct change *c)
 {
-    if (c->field->kind != F_BLOCK || c->pair->now.n_types < 2)
+    if ((c->field->kind != F_BLOCK && c->field->kind != F_BLOCKS) || c->pair->now.n_types < 2)
         return;
     c->field->type = (c->field->type + 1) % c->pair->now.n_types;
     tell(c, "s%d.%s other pointee; ", c->type->tag, c->field->name);
@@ -436,12 +507,13 @@ static void change_once(struct change *c)
                             change_reorder,   change_width,  change_width,     change_sign,
                             change_kind,      change_length, change_length,    change_rename,
                             change_type_name, change_names,  change_anonymous, change_union,
-                            change_pointee};
+                            change_pointee,   change_align,  change_semantic,  change_function};
     c->type = &c->pair->now.types[dice_below(c->dice, c->pair->now.n_types)];
     c->field = &c->type->fields[dice_below(c->dice, c->type->n_fields)];
     void (*change)(struct change *) = all[dice_below(c->dice, sizeof all / sizeof *all)];
     bool is_own = change == change_add || change == change_reorder || change == change_names ||
-                  change == change_type_name;
+                  change == change_type_name || change == change_semantic ||
+                  change == change_function;
     /* A field that was changed once stays, so that each change has its expected outcome. */
     bool is_fresh = !c->field->is_changed && !c->field->is_target;
     if (is_own) {
@@ -452,14 +524,15 @@ static void change_once(struct change *c)
     }
 }
 
-/* Void pointers and unions with pointers in them lead to what moves: whether that
+/* Void pointers, and words and unions without hints, may lead to what moves: whether that
  * can be told apart depends on where, which is not the model's business. */
 static void expect_unknown(struct change *c)
 {
     for (int i = 0; i < c->pair->old.n_types; i++)
         for (int k = 0; k < c->pair->old.types[i].n_fields; k++) {
             const struct field *f = &c->pair->old.types[i].fields[k];
-            if (f->kind == F_ANY || (f->kind == F_UNION && !c->pair->old.types[i].is_tagged))
+            bool is_hinted = f->kind == F_UNION ? c->pair->old.types[i].is_tagged : f->is_opaque;
+            if (f->kind == F_ANY || ((f->kind == F_UNION || f->kind == F_WORD) && !is_hinted))
                 expect(c, MAY_CONVERT);
         }
 }
@@ -480,7 +553,7 @@ void pair_make(struct pair *pair, uint64_t seed, int number)
     make_objects(&dice, pair);
     pair->now = pair->old;
     struct change change = {.dice = &dice, .pair = pair, .next_id = 1000};
-    int n = dice_below(&dice, 5);
+    int n = 1 + dice_below(&dice, 6);
     for (int i = 0; i < n; i++)
         change_once(&change);
     expect_unknown(&change);

@@ -18,25 +18,42 @@
 
 #define FIELDS_MAX 12
 #define TYPES_MAX 4
-#define OBJECTS_MAX 8
+#define OBJECTS_MAX 6
 #define NAMES_MAX 8 /* of an enum */
+
+/* Things of a text that pointers lead to. */
+#define MARK_FUNCTION 0 /* three static functions */
+#define MARK_VARIABLE 3 /* two static integers */
+#define MARK_TEXT 5     /* two literals */
+#define MARKS 7
 
 enum field_kind {
     F_INT,
     F_FLOAT,
     F_BOOL,
     F_BITS,
+    F_BOOL_BIT,
     F_ENUM,
-    F_INTS,    /* array of integers */
-    F_LIST,    /* the same, with the number that is in use before it, and a hint that says so */
-    F_CHARS,   /* a string in an array */
-    F_STRUCT,  /* inside */
-    F_STRUCTS, /* an array inside */
-    F_BLOCK,   /* pointer to an object */
-    F_INNER,   /* pointer to an integer in the middle of an object */
-    F_ANY,     /* void pointer to an object */
-    F_UNION,   /* with a tag before it */
-    F_FLEX,    /* integers behind the end of the object */
+    F_ENUM_BITS,
+    F_INTS,     /* array of integers */
+    F_GRID,     /* array of arrays of integers */
+    F_ENUMS,    /* array of enums */
+    F_LIST,     /* of integers, with the number that is in use before it, and a hint that says so */
+    F_CHARS,    /* a string in an array */
+    F_STRUCT,   /* inside */
+    F_STRUCTS,  /* an array inside */
+    F_EITHER,   /* an anonymous union of a long and a double */
+    F_BLOCK,    /* pointer to an object */
+    F_BLOCKS,   /* array of such */
+    F_INNER,    /* pointer to an integer in the middle of an object */
+    F_FUNCTION, /* pointer to a static function */
+    F_VARIABLE, /* ... to a static integer */
+    F_TEXT,     /* ... to a literal */
+    F_ANY,      /* void pointer to an object */
+    F_TAGGED_ANY, /* the same, with a tag before it, and hints that say to what */
+    F_WORD,       /* uintptr_t: a number or the address of an object */
+    F_UNION,      /* with a tag before it */
+    F_FLEX,       /* integers or structs behind the end of the object */
     F_KINDS
 };
 
@@ -45,13 +62,17 @@ struct field {
     char name[16], old_name[16];
     enum field_kind kind;
     int bytes, bits, count;  /* of an integer or float; of a bitfield; of an array */
+    int width;               /* of the arrays in an array */
+    int align;               /* 0: as usual */
     bool is_signed, is_tame; /* tame: values from 0 to 100, and short strings */
     bool is_target;          /* of pointers into the middle: only moves */
     bool is_anonymous;       /* lies in an anonymous struct of its own */
     bool is_grown;           /* a union with another, larger member */
-    bool has_default;
+    bool is_opaque;          /* a hint says that it is no address */
+    bool has_default, has_example;
     bool is_changed; /* in the newer version; once is enough */
-    int type;        /* STRUCT, STRUCTS, BLOCK */
+    bool is_structs; /* FLEX: of @type */
+    int type;        /* STRUCT, STRUCTS, BLOCK, BLOCKS, UNION's pointer, FLEX */
 };
 
 struct type {
@@ -60,6 +81,7 @@ struct type {
     int n_fields;
     struct field fields[FIELDS_MAX];
     /* In the newer version. */
+    int semantic;  /* 0: no hint */
     int n_gone;    /* fields removed without a hint */
     int n_dropped; /* with one */
     char dropped[FIELDS_MAX][16];
@@ -75,6 +97,7 @@ struct version {
     struct type types[TYPES_MAX];
     struct enumeration names;
     bool is_renumbered;
+    bool lacks_function; /* the last one */
 };
 
 struct object {
@@ -88,17 +111,15 @@ enum outcome {
     MUST_CONVERT,
     MAY_CONVERT, /* may also be refused, but if it isn't, it has to be right */
     MUST_REFUSE, /* by the types */
-    MUST_STOP,   /* by a value, or by the types */
 };
 
 struct pair {
     uint64_t seed;
-    int number;
+    int number; /* in its file */
     struct version old, now;
     int n_objects;
     struct object objects[OBJECTS_MAX];
     enum outcome outcome;
-    bool needs_hint;
     char story[512]; /* what was changed, for people */
 };
 
@@ -120,10 +141,11 @@ const struct field *field_of(const struct type *type, unsigned id);
 int64_t int_value(const struct field *field, uint64_t h);
 /* ... as an index into old.names. */
 int enum_value(const struct pair *pair, uint64_t h);
-double float_value(uint64_t h);
+/* In eighths: exact in every width. */
+int64_t float_value(uint64_t h);
 /* Length of a string, less than the array's and 9 if it is tame. */
 int text_length(const struct field *field, uint64_t h);
-/* The object that a pointer leads to, -1: NULL. */
+/* The object that a pointer (or word) leads to, -1: NULL (or a number). */
 int object_value(const struct pair *pair, const struct field *field, uint64_t h);
 
 #endif
