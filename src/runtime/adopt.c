@@ -8,6 +8,7 @@
 #include "runtime/fiber.h"
 #include "runtime/machine.h"
 #include "runtime/rt.h"
+#include "runtime/trial.h"
 #include "runtime/worker.h"
 
 /* Bit 0 of molt_process.behind: the log has it. */
@@ -29,7 +30,11 @@ int molt_adopt_call_change(void *user, molt_any_fn change, const void *old, void
     molt_runner_set(runner);
     if (env->world)
         molt_participant_visit(runner->participant, env->world);
+    if (runner->trial)
+        molt_trial_before_call(runner->trial, runner->rt->code, change);
     int rc = ((change_fn *)change)(old, now);
+    if (runner->trial)
+        molt_trial_after_call(runner->trial);
     /* Back to where this thread was: the executor may be a registered one. */
     if (env->world)
         molt_participant_return(before ? before->participant : runner->participant);

@@ -628,3 +628,20 @@ void molt_heap_free(struct molt_heap *heap)
     pthread_mutex_destroy(&heap->map_lock);
     free(heap);
 }
+
+/* ---- all locks ------------------------------------------------------------------ */
+
+/* Nobody has two classes' locks, so any order of them will do; map_lock nests in each. */
+void molt_heap_lock(struct molt_heap *heap)
+{
+    for (unsigned i = 0; i < heap->n_classes; i++)
+        pthread_mutex_lock(&heap->classes[i].lock);
+    pthread_mutex_lock(&heap->map_lock);
+}
+
+void molt_heap_unlock(struct molt_heap *heap)
+{
+    pthread_mutex_unlock(&heap->map_lock);
+    for (unsigned i = heap->n_classes; i-- > 0;)
+        pthread_mutex_unlock(&heap->classes[i].lock);
+}

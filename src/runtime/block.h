@@ -102,6 +102,10 @@ struct molt_block *molt_block_make_bytes(struct molt_heap *heap, struct molt_blo
                                          struct molt_owner *owner, const struct molt_type *type,
                                          size_t bytes);
 
+/* Keep every other thread out of the heap's insides, around a fork(); any thread. */
+void molt_heap_lock(struct molt_heap *heap);
+void molt_heap_unlock(struct molt_heap *heap);
+
 /* Free a block that is linked to its owner. */
 void molt_block_drop(struct molt_heap *heap, struct molt_block_cache *cache,
                      struct molt_block *block);

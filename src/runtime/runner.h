@@ -20,6 +20,7 @@
 
 struct molt_migration;
 struct molt_runtime;
+struct molt_trial;
 struct molt_worker;
 
 struct molt_runner {
@@ -43,6 +44,7 @@ struct molt_runner {
     bool is_converting;               /* a change function runs */
     bool is_failed;                   /* in it, a thunk stub was met */
     struct molt_migration *migration; /* that it is for */
+    struct molt_trial *trial;         /* in the child that tries it; else NULL */
 };
 
 /* Joins the heap with its cache; @participant is joined already. */

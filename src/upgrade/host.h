@@ -12,6 +12,7 @@
 #include <stdbool.h>
 
 #include "base/log.h"
+#include "upgrade/decide.h"
 #include "upgrade/upgrade.h"
 
 struct molt_host {
@@ -31,6 +32,11 @@ struct molt_host {
     molt_crash_fn *on_crash;
     void *crash_user;
 };
+
+/* Seal @stage, unless it is sealed, and decide. @ret is the caller's to end. MOLT_EREFUSED and
+ * what else speaks against it; the stage stays open. */
+int molt_upgrade_check(struct molt_host *host, uint64_t stage, struct molt_world **ret_world,
+                       struct molt_decision *ret, struct molt_error *err);
 
 /* There is something for housekeeping. Any thread; @user is a struct molt_host. */
 void molt_host_wake(void *user);

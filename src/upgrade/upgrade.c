@@ -94,21 +94,35 @@ static int convert(struct molt_host *host, const struct molt_decision *decision,
     return rc;
 }
 
+int molt_upgrade_check(struct molt_host *host, uint64_t stage, struct molt_world **ret_world,
+                       struct molt_decision *ret, struct molt_error *err)
+{
+    struct molt_world *world;
+    /* A stage that was tried is sealed. */
+    int rc = molt_stage_world(host->code, stage, &world);
+    if (rc < 0) {
+        rc = molt_stage_seal(host->code, stage, err);
+        if (rc == 0)
+            rc = molt_stage_world(host->code, stage, &world);
+    }
+    if (rc == 0)
+        rc = molt_runtime_check_supervisors(host->runtime,
+                                            atomic_load(molt_code_current_cell(host->code)), world,
+                                            err);
+    if (rc == 0)
+        rc = decide(host, world, ret, err);
+    if (rc == 0)
+        *ret_world = world;
+    return rc;
+}
+
 static int run(struct molt_host *host, uint64_t stage, int deadline_ms,
                struct molt_upgrade_result *r, struct molt_error *err)
 {
     uint64_t t0 = molt_clock_ns();
-    int rc = molt_stage_seal(host->code, stage, err);
     struct molt_world *new_world;
-    if (rc == 0)
-        rc = molt_stage_world(host->code, stage, &new_world);
     struct molt_decision decision;
-    if (rc == 0)
-        rc = molt_runtime_check_supervisors(host->runtime,
-                                            atomic_load(molt_code_current_cell(host->code)),
-                                            new_world, err);
-    if (rc == 0)
-        rc = decide(host, new_world, &decision, err);
+    int rc = molt_upgrade_check(host, stage, &new_world, &decision, err);
     if (rc < 0)
         return rc;
     if (list_changes(decision.conversion.old_world, new_world, r) < 0)
