@@ -61,6 +61,8 @@ enum molt_frame_type {
     MOLT_FRAME_CHILDREN,   /*                              -> u32 n, n * child, below */
     MOLT_FRAME_RECIPES,    /* u64 stage, u32 n, n * bytes recipe (code/recipe.h) */
     MOLT_FRAME_MOVES,      /* u64 stage, bytes moves (code/recipe.h) */
+    MOLT_FRAME_TRY,        /* u64 stage, u32 max_states (0: all), u32 deadline_ms -> trial, below;
+                              the stage stays open */
     /* events                   payload */
     MOLT_FRAME_LOG = 64,  /* u32 level, str text */
     MOLT_FRAME_UNLOADED,  /* str module, u32 number, u64 retained_ms */
@@ -83,6 +85,9 @@ enum molt_frame_type {
 /* upgrade result: u64 world, u32 n, n * (str module, u32 old_number (0: new),
  *     u32 new_number (0: deleted)), u32 n_processes (converted), u32 n_redone,
  *     u64 stage_ns, u64 check_ns, u64 wait_ns, u64 switch_ns, u64 held_ns
+ * trial: u32 n, n * (str server, u32 processes, tried, changed, busy, failed), u32 n, n * (u64 pid,
+ *     str label, str module, u32 number, u64 offset, str why): failures, at most 20; u32 failed,
+ *     u64 bytes, u64 ns, u8 is_cut
  * version: str module, u32 number, 32 raw digest, bytes build_id, u64 base,
  *     u64 bytes, u8 is_current, str path, str why, u64 age_ms
  * world: u64 id, u64 age_ms, u64 bytes, u8 is_current, u64 n_holds, str owners

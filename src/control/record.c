@@ -282,6 +282,76 @@ int molt_record_get_upgrade(const void *bytes, size_t len, struct molt_upgrade_r
     return 0;
 }
 
+static void get_trial_server(struct molt_reader *r, void *item)
+{
+    struct molt_trial_server_record *s = item;
+    s->name = molt_reader_str(r);
+    uint32_t *const counts[] = {&s->n_processes, &s->n_tried, &s->n_changed, &s->n_busy,
+                                &s->n_failed};
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
+        *counts[i] = molt_reader_u32(r);
+}
+
+static void fini_trial_server(void *item)
+{
+    free(((struct molt_trial_server_record *)item)->name);
+}
+
+static void get_trial_failure(struct molt_reader *r, void *item)
+{
+    struct molt_trial_failure_record *f = item;
+    f->pid = molt_reader_u64(r);
+    f->label = molt_reader_str(r);
+    f->module = molt_reader_str(r);
+    f->number = molt_reader_u32(r);
+    f->offset = molt_reader_u64(r);
+    f->why = molt_reader_str(r);
+}
+
+static void fini_trial_failure(void *item)
+{
+    struct molt_trial_failure_record *f = item;
+    free(f->label);
+    free(f->module);
+    free(f->why);
+}
+
+static const struct kind trial_server_kind = {sizeof(struct molt_trial_server_record), 24,
+                                              get_trial_server, fini_trial_server};
+static const struct kind trial_failure_kind = {sizeof(struct molt_trial_failure_record), 32,
+                                               get_trial_failure, fini_trial_failure};
+
+int molt_record_get_trial(const void *bytes, size_t len, struct molt_trial_record *ret)
+{
+    struct molt_reader r = molt_reader_init(bytes, len);
+    struct molt_trial_record t = {0};
+    void *items = NULL;
+    int rc = get_items(&trial_server_kind, &r, &items, &t.n_servers);
+    t.servers = items;
+    items = NULL;
+    if (rc == 0)
+        rc = get_items(&trial_failure_kind, &r, &items, &t.n_failures);
+    t.failures = items;
+    t.n_failed = molt_reader_u32(&r);
+    t.bytes = molt_reader_u64(&r);
+    t.ns = molt_reader_u64(&r);
+    t.is_cut = molt_reader_u8(&r);
+    if (rc == 0 && !molt_reader_at_end(&r))
+        rc = MOLT_EFORMAT;
+    if (rc < 0)
+        molt_record_fini_trial(&t);
+    else
+        *ret = t;
+    return rc;
+}
+
+void molt_record_fini_trial(struct molt_trial_record *record)
+{
+    free_items(&trial_server_kind, record->servers, record->n_servers);
+    free_items(&trial_failure_kind, record->failures, record->n_failures);
+    *record = (struct molt_trial_record){0};
+}
+
 int molt_record_get_stats(const void *bytes, size_t len, struct molt_stats_record *ret)
 {
     struct molt_reader r = molt_reader_init(bytes, len);

@@ -29,6 +29,7 @@ struct molt_runtime_child;
 struct molt_upgrade_result;
 struct molt_runtime_crash;
 struct molt_runtime_stats;
+struct molt_upgrade_trial;
 
 #define MOLT_RECORD_BUILD_ID_MAX 64
 
@@ -102,6 +103,29 @@ struct molt_upgrade_record {
     uint64_t stage_ns, check_ns, wait_ns, switch_ns, held_ns;
 };
 
+/* See runtime/trial.h. */
+struct molt_trial_server_record {
+    char *name;
+    uint32_t n_processes, n_tried, n_changed, n_busy, n_failed;
+};
+
+struct molt_trial_failure_record {
+    uint64_t pid;
+    char *label, *module;
+    uint32_t number;
+    uint64_t offset;
+    char *why;
+};
+
+struct molt_trial_record {
+    size_t n_servers, n_failures;
+    struct molt_trial_server_record *servers;
+    struct molt_trial_failure_record *failures;
+    uint32_t n_failed;
+    uint64_t bytes, ns;
+    bool is_cut;
+};
+
 #define MOLT_CRASH_FRAMES_MAX 48
 
 struct molt_crash_frame {
@@ -140,6 +164,7 @@ void molt_record_put_child(struct molt_buf *buf, const struct molt_runtime_child
 void molt_record_put_iface(struct molt_buf *buf, const struct molt_iface_info *i);
 void molt_record_put_upgrade(struct molt_buf *buf, const struct molt_upgrade_result *r,
                              uint64_t stage_ns);
+void molt_record_put_trial(struct molt_buf *buf, const struct molt_upgrade_trial *t);
 void molt_record_put_stats(struct molt_buf *buf, const struct molt_runtime_stats *s,
                            const struct molt_stops *stops, uint64_t rss_bytes, uint64_t uptime_ms,
                            uint64_t connections);
@@ -157,6 +182,7 @@ int molt_record_get_children(const void *bytes, size_t len, struct molt_child_re
 int molt_record_get_ifaces(const void *bytes, size_t len, struct molt_iface_record **ret,
                            size_t *ret_n);
 int molt_record_get_upgrade(const void *bytes, size_t len, struct molt_upgrade_record *ret);
+int molt_record_get_trial(const void *bytes, size_t len, struct molt_trial_record *ret);
 int molt_record_get_stats(const void *bytes, size_t len, struct molt_stats_record *ret);
 int molt_record_get_crash(const void *bytes, size_t len, struct molt_crash_record *ret);
 int molt_record_get_contained(const void *bytes, size_t len, struct molt_contained_record *ret);
@@ -167,6 +193,7 @@ void molt_record_free_processes(struct molt_process_record *list, size_t n);
 void molt_record_free_children(struct molt_child_record *list, size_t n);
 void molt_record_free_ifaces(struct molt_iface_record *list, size_t n);
 void molt_record_fini_upgrade(struct molt_upgrade_record *record);
+void molt_record_fini_trial(struct molt_trial_record *record);
 void molt_record_fini_crash(struct molt_crash_record *record);
 void molt_record_fini_contained(struct molt_contained_record *record);
 

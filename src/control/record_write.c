@@ -3,6 +3,7 @@
 #include "control/record.h"
 
 #include "code/code.h"
+#include "upgrade/trial.h"
 #include "upgrade/upgrade.h"
 
 void molt_record_put_version(struct molt_buf *buf, const struct molt_version_info *v,
@@ -86,6 +87,41 @@ void molt_record_put_upgrade(struct molt_buf *buf, const struct molt_upgrade_res
     molt_buf_u64(buf, r->wait_ns);
     molt_buf_u64(buf, r->switch_ns);
     molt_buf_u64(buf, r->conversion.held_ns);
+}
+
+static void put_trial_server(struct molt_buf *buf, const struct molt_trial_server *s)
+{
+    const uint32_t counts[] = {s->n_processes, s->n_tried, s->n_changed, s->n_busy, s->n_failed};
+    molt_buf_str(buf, s->name);
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
+        molt_buf_u32(buf, counts[i]);
+}
+
+/* Servers without processes say nothing. */
+void molt_record_put_trial(struct molt_buf *buf, const struct molt_upgrade_trial *t)
+{
+    const struct molt_trial_report *r = t->report;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < r->n_servers; i++)
+        n += r->servers[i].n_processes > 0;
+    molt_buf_u32(buf, n);
+    for (uint32_t i = 0; i < r->n_servers; i++)
+        if (r->servers[i].n_processes > 0)
+            put_trial_server(buf, &r->servers[i]);
+    molt_buf_u32(buf, r->n_failures);
+    for (uint32_t i = 0; i < r->n_failures; i++) {
+        const struct molt_trial_failure *f = &r->failures[i];
+        molt_buf_u64(buf, f->pid);
+        molt_buf_str(buf, f->label);
+        molt_buf_str(buf, f->place.module);
+        molt_buf_u32(buf, f->place.number);
+        molt_buf_u64(buf, f->place.offset);
+        molt_buf_str(buf, f->why);
+    }
+    molt_buf_u32(buf, r->n_failed);
+    molt_buf_u64(buf, r->bytes);
+    molt_buf_u64(buf, t->ns);
+    molt_buf_u8(buf, r->is_cut);
 }
 
 void molt_record_put_stats(struct molt_buf *buf, const struct molt_runtime_stats *s,

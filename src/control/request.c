@@ -12,6 +12,7 @@
 #include "control/connections.h"
 #include "control/record.h"
 #include "control/settings.h"
+#include "upgrade/trial.h"
 #include "upgrade/upgrade.h"
 
 #define STAGE_DEADLINE_MAX_MS 600000u
@@ -300,6 +301,24 @@ static int serve_apply(struct request *rq)
     return 0;
 }
 
+static int serve_try(struct request *rq)
+{
+    uint64_t stage = molt_reader_u64(&rq->in);
+    uint32_t max_states = molt_reader_u32(&rq->in), deadline_ms = molt_reader_u32(&rq->in);
+    if (!is_whole(rq))
+        return MOLT_REQUEST_MALFORMED;
+    if (deadline_ms > STAGE_DEADLINE_MAX_MS)
+        deadline_ms = STAGE_DEADLINE_MAX_MS;
+    struct molt_upgrade_trial trial;
+    int rc =
+        molt_upgrade_try(rq->state->host, stage, max_states, (int)deadline_ms, &trial, rq->err);
+    if (rc < 0)
+        return rc;
+    molt_record_put_trial(rq->out, &trial);
+    molt_upgrade_trial_fini(&trial);
+    return 0;
+}
+
 static int serve_abort(struct request *rq)
 {
     uint64_t stage = molt_reader_u64(&rq->in);
@@ -521,6 +540,7 @@ static serve_fn *const table[] = {
     [MOLT_FRAME_CHILDREN] = serve_children,
     [MOLT_FRAME_RECIPES] = serve_recipes,
     [MOLT_FRAME_MOVES] = serve_moves,
+    [MOLT_FRAME_TRY] = serve_try,
 };
 
 int molt_control_request_serve(struct molt_request_state *state, const struct molt_frame *frame,

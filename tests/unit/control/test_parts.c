@@ -16,6 +16,7 @@
 #include "control/log_ring.h"
 #include "control/record.h"
 #include "control/settings.h"
+#include "upgrade/trial.h"
 #include "upgrade/upgrade.h"
 
 /* ---- records ---------------------------------------------------------------------- */
@@ -104,6 +105,44 @@ static void children_come_back_as_they_were_written(void **state)
     assert_int_equal(list[1].n_restarts, 9);
     molt_record_free_children(list, n);
     molt_buf_fini(&buf);
+}
+
+static void a_trial_comes_back_as_it_was_written(void **state)
+{
+    (void)state;
+    struct molt_buf buf = MOLT_BUF_INIT;
+    struct molt_trial_record t;
+    struct molt_trial_report *report = calloc(1, sizeof(*report));
+    assert_non_null(report);
+    report->n_servers = 2; /* one of them without processes: not told */
+    report->servers[1] = (struct molt_trial_server){.name = "counter",
+                                                    .n_processes = 9,
+                                                    .n_tried = 4,
+                                                    .n_changed = 3,
+                                                    .n_busy = 2,
+                                                    .n_failed = 1};
+    report->n_failures = report->n_failed = 1;
+    report->failures[0] = (struct molt_trial_failure){.pid = 12,
+                                                      .label = "process 12 (counter)",
+                                                      .place = {"counter", 2, 0x1130},
+                                                      .why = "crashed"};
+    report->bytes = 64;
+    report->is_cut = true;
+    molt_record_put_trial(&buf, &(struct molt_upgrade_trial){report, 77});
+    for (size_t len = 0; len < buf.len; len++)
+        assert_int_equal(molt_record_get_trial(buf.data, len, &t), MOLT_EFORMAT);
+    assert_int_equal(molt_record_get_trial(buf.data, buf.len, &t), 0);
+    assert_int_equal(t.n_servers, 1);
+    assert_string_equal(t.servers[0].name, "counter");
+    assert_int_equal(t.servers[0].n_busy, 2);
+    assert_int_equal(t.n_failures, 1);
+    assert_string_equal(t.failures[0].module, "counter");
+    assert_int_equal(t.failures[0].offset, 0x1130);
+    assert_string_equal(t.failures[0].why, "crashed");
+    assert_true(t.is_cut && t.bytes == 64 && t.ns == 77 && t.n_failed == 1);
+    molt_record_fini_trial(&t);
+    molt_buf_fini(&buf);
+    free(report);
 }
 
 static void cut_and_lengthened_records_are_malformed(void **state)
@@ -329,6 +368,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(records_come_back_as_they_were_written),
         cmocka_unit_test(children_come_back_as_they_were_written),
+        cmocka_unit_test(a_trial_comes_back_as_it_was_written),
         cmocka_unit_test(cut_and_lengthened_records_are_malformed),
         cmocka_unit_test(flipped_records_never_do_more_than_fail),
         cmocka_unit_test(a_full_ring_drops_the_oldest_and_says_how_many),
