@@ -348,12 +348,27 @@ static int fail_outcome(struct molt_outcome *ret, int code, const struct molt_er
     return ret->code = code;
 }
 
+static struct molt_apply_context context_of(const struct molt_agent *agent)
+{
+    return (struct molt_apply_context){.link = agent->link,
+                                       .builder = agent->builder,
+                                       .store = agent->store,
+                                       .project = agent->root};
+}
+
+int molt_agent_preview(struct molt_agent *agent, struct molt_set *set,
+                       const struct molt_preview_options *options, molt_preview_fn *fn, void *user,
+                       struct molt_error *err)
+{
+    struct molt_apply_context context = context_of(agent);
+    if (!agent->link || agent->state != MOLT_AGENT_LIVE)
+        return molt_error_set(err, MOLT_ECLOSED, "no host runs at the moment");
+    return molt_apply_preview(&context, set, options, fn, user, err);
+}
+
 static int apply_and_start(struct molt_agent *agent, struct molt_set *set, struct molt_outcome *ret)
 {
-    struct molt_apply_context context = {.link = agent->link,
-                                         .builder = agent->builder,
-                                         .store = agent->store,
-                                         .project = agent->root};
+    struct molt_apply_context context = context_of(agent);
     struct molt_error err = {0};
     int rc = molt_apply_set(&context, set, ret);
     if (rc < 0)

@@ -72,6 +72,12 @@ int molt_agent_adopt(struct molt_agent *agent, struct molt_set *set, struct molt
  * set. On failure everything is as before. Returns ret->code. */
 int molt_agent_apply(struct molt_agent *agent, struct molt_set *set, struct molt_outcome *ret);
 
+/* What molt_agent_apply() would do with @set (borrowed; interfaces are added): see
+ * molt_apply_preview(). MOLT_ECLOSED: no host runs. */
+int molt_agent_preview(struct molt_agent *agent, struct molt_set *set,
+                       const struct molt_preview_options *options, molt_preview_fn *fn, void *user,
+                       struct molt_error *err);
+
 /* Give the host that runs these values, and keep them for those that are started
  * later; on_config is called in its processes. Keys that aren't given stay as they
  * are. On failure nothing changes. MOLT_ECLOSED: no host runs. */

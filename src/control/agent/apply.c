@@ -16,11 +16,17 @@
 #include "control/agent/link.h"
 #include "control/agent/matched.h"
 #include "control/agent/plan.h"
+#include "control/agent/preview.h"
 #include "control/agent/send_match.h"
+#include "types/image_info.h"
 
 #define ANSWER_MS 30000
 #define APPLY_SLACK_MS 60000 /* over the deadline: on_load and code_change take their time */
 #define DEADLINE_MS 2000
+#define TRIAL_MS 5000
+/* What is tried of each server before an upgrade with an author's conversion: enough to see
+ * whether that returns. */
+#define TRIAL_STATES 1000
 
 /* Everything that one application knows; freed as a whole. */
 struct apply {
@@ -35,6 +41,7 @@ struct apply {
     struct molt_plan_target *targets;
     struct molt_plan_count *counts;
     struct molt_matched matched;
+    struct molt_plan_input input; /* of the plan: the lists above */
     struct molt_plan plan;
     uint64_t stage; /* 0: none open */
 };
@@ -147,13 +154,13 @@ static int make_plan(struct apply *a)
     }
     for (size_t i = 0; i < a->n_processes; i++)
         count_process(a, a->processes[i].server);
-    struct molt_plan_input input = {.n_running = a->n_running,
-                                    .running = a->running,
-                                    .n_targets = a->n_targets,
-                                    .targets = a->targets,
-                                    .n_counts = a->n_counts,
-                                    .counts = a->counts};
-    return molt_plan_make(&input, &a->plan) < 0 ? no_memory(a) : 0;
+    a->input = (struct molt_plan_input){.n_running = a->n_running,
+                                        .running = a->running,
+                                        .n_targets = a->n_targets,
+                                        .targets = a->targets,
+                                        .n_counts = a->n_counts,
+                                        .counts = a->counts};
+    return molt_plan_make(&a->input, &a->plan) < 0 ? no_memory(a) : 0;
 }
 
 static void print_refusal(const struct molt_plan_refusal *refusal, struct molt_buf *out)
@@ -377,15 +384,135 @@ static void abort_stage(struct apply *a)
     a->stage = 0;
 }
 
-static int run_stage(struct apply *a, struct molt_upgrade_record *ret)
+/* Everything into a new stage. On failure it may be open. */
+static int fill_stage(struct apply *a)
 {
     int rc = begin(a);
     if (rc == 0)
         rc = send_interfaces(a);
     for (size_t i = 0; rc == 0 && i < a->plan.n_steps; i++)
         rc = send_step(a, &a->plan.steps[i]);
+    return rc == 0 ? send_matches(a) : rc;
+}
+
+/* ---- trying it -------------------------------------------------------------------- */
+
+static int try_stage(struct apply *a, uint32_t max_states, int deadline_ms,
+                     struct molt_trial_record *ret)
+{
+    struct molt_buf payload = MOLT_BUF_INIT, answer = MOLT_BUF_INIT;
+    molt_buf_u64(&payload, a->stage);
+    molt_buf_u32(&payload, max_states);
+    molt_buf_u32(&payload, (uint32_t)deadline_ms);
+    int rc = molt_link_request(a->context->link, MOLT_FRAME_TRY, &payload, -1,
+                               deadline_ms + APPLY_SLACK_MS, &answer, &a->err);
     if (rc == 0)
-        rc = send_matches(a);
+        rc = molt_record_get_trial(answer.data, answer.len, ret);
+    molt_buf_fini(&payload);
+    molt_buf_fini(&answer);
+    return rc;
+}
+
+/* The image of @module@@number: what runs, or else what shall run. */
+static void print_image_path(const struct apply *a, const char *module, uint32_t number,
+                             struct molt_buf *out)
+{
+    const struct molt_set_module *now = molt_set_find(a->set, module);
+    char hex[MOLT_SHA256_HEX];
+    for (size_t i = 0; i < a->n_running; i++) {
+        const struct molt_plan_running *r = &a->running[i];
+        if (r->number != number || strcmp(r->meta->module, module) != 0)
+            continue;
+        molt_sha256_hex(r->meta->digest, hex);
+        molt_buf_printf(out, "%s/%s-%s.so", a->context->store, module, hex);
+        return;
+    }
+    molt_buf_adds(out, now ? now->image_path : "");
+}
+
+static const char *shorten(const char *root, const char *file)
+{
+    size_t len = root ? strlen(root) : 0;
+    return len && strncmp(root, file, len) == 0 && file[len] == '/' ? file + len + 1 : file;
+}
+
+/* "from_1() src/counter.c:14"; NULL if it isn't known. */
+static char *locate(const struct apply *a, const struct molt_trial_failure_record *f)
+{
+    struct molt_buf path = MOLT_BUF_INIT, out = MOLT_BUF_INIT;
+    struct molt_source_location at = {0};
+    print_image_path(a, f->module, f->number, &path);
+    if (*f->module && !path.is_failed && molt_image_locate(path.data, f->offset, &at) == 0) {
+        if (at.function)
+            molt_buf_printf(&out, "%s()", at.function);
+        if (at.file)
+            molt_buf_printf(&out, "%s%s:%d", at.function ? " " : "",
+                            shorten(a->context->project, at.file), at.line);
+    }
+    molt_source_location_fini(&at);
+    char *text = out.len ? molt_buf_take(&out) : NULL;
+    molt_buf_fini(&path);
+    molt_buf_fini(&out);
+    return text;
+}
+
+/* Try the stage, and find out where it failed. */
+static int try_into(struct apply *a, uint32_t max_states, int deadline_ms, struct molt_preview *ret)
+{
+    int rc = try_stage(a, max_states, deadline_ms, &ret->trial);
+    if (rc < 0)
+        return rc;
+    ret->is_tried = true;
+    ret->trial_places = calloc(ret->trial.n_failures + 1, sizeof(*ret->trial_places));
+    if (!ret->trial_places)
+        return no_memory(a);
+    for (size_t i = 0; i < ret->trial.n_failures; i++)
+        ret->trial_places[i] = locate(a, &ret->trial.failures[i]);
+    return 0;
+}
+
+/* Whether an author's function converts states that there are. */
+static bool calls_change(const struct apply *a)
+{
+    for (size_t i = 0; i < a->matched.n; i++) {
+        const struct molt_match *match = &a->matched.modules[i].there;
+        for (size_t k = 0; k < match->n_types; k++)
+            if (match->types[k].recipe && match->types[k].recipe->change_module)
+                return true;
+    }
+    for (size_t i = 0; i < a->n_running; i++) {
+        const struct molt_plan_running *r = &a->running[i];
+        for (size_t s = 0; s < r->meta->n_servers; s++)
+            if (molt_plan_processes(&a->input, r->meta->servers[s].name) &&
+                molt_plan_fate(&a->input, r, &r->meta->servers[s], NULL, NULL) == MOLT_PLAN_CHANGE)
+                return true;
+    }
+    return false;
+}
+
+/* Authors' functions run in a child of the host before they run in it: one that crashes or
+ * loops would take it along. */
+static int try_changes(struct apply *a)
+{
+    struct molt_preview tried = {0};
+    int rc = calls_change(a) ? try_into(a, TRIAL_STATES, TRIAL_MS, &tried) : 0;
+    if (rc == 0 && tried.trial.n_failed) {
+        struct molt_buf out = MOLT_BUF_INIT;
+        molt_buf_adds(&out, "tried on copies, and it failed:");
+        molt_preview_print_failures(&tried, &out);
+        rc =
+            molt_error_set(&a->err, MOLT_ECHANGE, "%s", out.is_failed ? "out of memory" : out.data);
+        molt_buf_fini(&out);
+    }
+    molt_preview_fini(&tried);
+    return rc;
+}
+
+static int run_stage(struct apply *a, struct molt_upgrade_record *ret)
+{
+    int rc = fill_stage(a);
+    if (rc == 0)
+        rc = try_changes(a);
     if (rc == 0)
         rc = switch_over(a, ret);
     if (a->stage)
@@ -470,18 +597,22 @@ static char *describe_moved(const struct apply *a)
     return text;
 }
 
+static int prepare(struct apply *a)
+{
+    int rc = fetch_running(a);
+    if (rc == 0)
+        rc = fetch_processes(a);
+    if (rc == 0)
+        rc = make_matches(a);
+    return rc == 0 ? make_plan(a) : rc;
+}
+
 int molt_apply_set(const struct molt_apply_context *context, struct molt_set *set,
                    struct molt_outcome *ret)
 {
     struct apply a = {.context = context, .set = set};
     *ret = (struct molt_outcome){0};
-    int rc = fetch_running(&a);
-    if (rc == 0)
-        rc = fetch_processes(&a);
-    if (rc == 0)
-        rc = make_matches(&a);
-    if (rc == 0)
-        rc = make_plan(&a);
+    int rc = prepare(&a);
     if (rc == 0 && a.plan.n_refusals) {
         rc = MOLT_EREFUSED;
         ret->text = print_refusals(&a);
@@ -504,4 +635,52 @@ void molt_outcome_fini(struct molt_outcome *outcome)
     free(outcome->moved);
     molt_record_fini_upgrade(&outcome->upgrade);
     *outcome = (struct molt_outcome){0};
+}
+
+/* ---- what would happen ------------------------------------------------------------------- */
+
+/* Stage it, try it, drop it. What the host says no to is part of the preview. */
+static int try_preview(struct apply *a, const struct molt_preview_options *options,
+                       struct molt_preview *p)
+{
+    int deadline_ms = options->deadline_ms > 0 ? options->deadline_ms : TRIAL_MS;
+    int rc = fill_stage(a);
+    if (rc == 0)
+        rc = try_into(a, options->max_states, deadline_ms, p);
+    if (a->stage)
+        abort_stage(a);
+    if (rc == 0 || rc == MOLT_ECLOSED || rc == MOLT_ETIMEDOUT || rc == MOLT_ENOMEM)
+        return rc;
+    p->refusal = strdup(*a->err.text ? a->err.text : molt_error_text(rc));
+    return p->refusal ? 0 : no_memory(a);
+}
+
+static int preview(struct apply *a, const struct molt_preview_options *options,
+                   struct molt_preview *p)
+{
+    int rc = prepare(a);
+    if (rc == 0 && molt_preview_make(&a->input, &a->plan, &a->matched, p) < 0)
+        rc = no_memory(a);
+    if (rc < 0 || !a->plan.n_steps || options->is_untried)
+        return rc;
+    if (!a->plan.n_refusals)
+        return try_preview(a, options, p);
+    p->untried = strdup("it is refused before that");
+    return p->untried ? 0 : no_memory(a);
+}
+
+int molt_apply_preview(const struct molt_apply_context *context, struct molt_set *set,
+                       const struct molt_preview_options *options, molt_preview_fn *fn, void *user,
+                       struct molt_error *err)
+{
+    struct apply a = {.context = context, .set = set};
+    struct molt_preview p = {0};
+    int rc = preview(&a, options, &p);
+    if (rc == 0)
+        fn(user, &p);
+    else
+        molt_error_set(err, rc, "%s", *a.err.text ? a.err.text : molt_error_text(rc));
+    molt_preview_fini(&p);
+    apply_fini(&a);
+    return rc;
 }

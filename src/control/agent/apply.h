@@ -10,6 +10,7 @@
 #define MOLT_CONTROL_AGENT_APPLY_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <molt/error.h>
 
@@ -43,6 +44,24 @@ struct molt_outcome {
 int molt_apply_set(const struct molt_apply_context *context, struct molt_set *set,
                    struct molt_outcome *ret);
 void molt_outcome_fini(struct molt_outcome *outcome);
+
+struct molt_preview;
+
+struct molt_preview_options {
+    bool is_untried;     /* don't try it on copies */
+    uint32_t max_states; /* to be tried of each server; 0: all */
+    int deadline_ms;     /* of the trial; 0: the default */
+};
+
+/* Called with the preview, which ends when it returns. */
+typedef void molt_preview_fn(void *user, const struct molt_preview *preview);
+
+/* What molt_apply_set() would do, without doing it: the host stages the set, tries it on copies
+ * unless something speaks against it, and drops it. Interfaces that were made are added to
+ * @set. Refusals are part of the preview; an error is that there is none. */
+int molt_apply_preview(const struct molt_apply_context *context, struct molt_set *set,
+                       const struct molt_preview_options *options, molt_preview_fn *fn, void *user,
+                       struct molt_error *err);
 
 /* Put every module that runs into @set, with the image that it has in the
  * store, and start the same root supervisor. */

@@ -98,7 +98,7 @@ static const struct molt_meta *find_server_home(const struct molt_plan_input *in
     return NULL;
 }
 
-static size_t count_processes(const struct molt_plan_input *in, const char *server)
+size_t molt_plan_processes(const struct molt_plan_input *in, const char *server)
 {
     for (size_t i = 0; i < in->n_counts; i++)
         if (strcmp(in->counts[i].server, server) == 0)
@@ -284,25 +284,44 @@ static void refuse_fields(struct planner *p, const char *module, unsigned old_nu
     molt_buf_fini(&remedy);
 }
 
+enum molt_plan_fate molt_plan_fate(const struct molt_plan_input *in,
+                                   const struct molt_plan_running *r,
+                                   const struct molt_meta_server *server,
+                                   const struct molt_meta **ret_home,
+                                   const struct molt_match_type **ret_match)
+{
+    const struct molt_meta *home = find_server_home(in, server->name);
+    const struct molt_meta_type *from = &r->meta->types[server->state_type];
+    const struct molt_match_type *match = home ? find_match(in, home, from) : NULL;
+    if (ret_home)
+        *ret_home = home;
+    if (ret_match)
+        *ret_match = match;
+    if (!home)
+        return MOLT_PLAN_GONE;
+    const struct molt_meta_server *now = find_server(home, server->name);
+    bool is_same = same_type(from, &home->types[now->state_type]);
+    if (!is_same && has_change(home, now, from))
+        return MOLT_PLAN_CHANGE;
+    if (match && match->verdict != MOLT_MATCH_REFUSED)
+        return match->recipe && match->recipe->change_module ? MOLT_PLAN_CHANGE : MOLT_PLAN_FOLLOWS;
+    return is_same ? MOLT_PLAN_STAYS : MOLT_PLAN_STUCK;
+}
+
 static void check_server(struct planner *p, const struct molt_plan_running *r,
                          const struct molt_meta_server *server)
 {
-    size_t n = count_processes(p->in, server->name);
+    const struct molt_meta *home;
+    const struct molt_match_type *match;
+    size_t n = molt_plan_processes(p->in, server->name);
     if (!n)
         return;
-    const struct molt_meta *home = find_server_home(p->in, server->name);
-    if (!home) {
+    enum molt_plan_fate fate = molt_plan_fate(p->in, r, server, &home, &match);
+    if (fate == MOLT_PLAN_GONE)
         refuse_gone_server(p, r, server, n);
-        return;
-    }
-    const struct molt_meta_server *now = find_server(home, server->name);
-    const struct molt_meta_type *from = &r->meta->types[server->state_type];
-    if (same_type(from, &home->types[now->state_type]) || has_change(home, now, from))
-        return;
-    const struct molt_match_type *match = find_match(p->in, home, from);
-    if (match && match->verdict == MOLT_MATCH_REFUSED && match->n_refusals)
+    else if (fate == MOLT_PLAN_STUCK && match && match->n_refusals)
         refuse_fields(p, home->module, r->number, match->refusals, match->n_refusals);
-    else if (!match || match->verdict == MOLT_MATCH_REFUSED)
+    else if (fate == MOLT_PLAN_STUCK)
         refuse_state(p, r, server, home, n);
 }
 

@@ -71,6 +71,25 @@ struct molt_plan {
     struct molt_plan_refusal *refusals;
 };
 
+/* What becomes of the states of a server's processes. */
+enum molt_plan_fate {
+    MOLT_PLAN_STAYS,   /* the layout is the same */
+    MOLT_PLAN_FOLLOWS, /* by the types */
+    MOLT_PLAN_CHANGE,  /* by the author's MOLT_CHANGE, after what follows by the types */
+    MOLT_PLAN_STUCK,   /* nothing leads to the new layout */
+    MOLT_PLAN_GONE,    /* there is no such server any more */
+};
+
+/* That of @server, of @running. *ret_home: who defines it then, NULL if gone; *ret_match: what
+ * the match says of the state, NULL if it doesn't. Both may be NULL. */
+enum molt_plan_fate molt_plan_fate(const struct molt_plan_input *input,
+                                   const struct molt_plan_running *running,
+                                   const struct molt_meta_server *server,
+                                   const struct molt_meta **ret_home,
+                                   const struct molt_match_type **ret_match);
+/* Live processes of the server @name. */
+size_t molt_plan_processes(const struct molt_plan_input *input, const char *name);
+
 /* MOLT_ENOMEM. Steps are listed also if there are refusals. */
 int molt_plan_make(const struct molt_plan_input *input, struct molt_plan *ret);
 void molt_plan_fini(struct molt_plan *plan);
