@@ -243,6 +243,46 @@ static int load(void *user, const char *file, char **ret_text, struct molt_error
     return rc;
 }
 
+/* ---- molt plan ----------------------------------------------------------------------- */
+
+/* As apply_built() would have it. */
+static int built_set(struct dev *dev, const struct molt_build_result *built, struct molt_set **ret,
+                     struct molt_error *err)
+{
+    struct molt_set *set;
+    const struct molt_set *good = molt_agent_good_set(molt_session_agent(dev->session));
+    if (built->code < 0) {
+        struct molt_buf text = MOLT_BUF_INIT;
+        molt_report_build_failure(built, dev->root, &text);
+        molt_error_set(err, built->code, "%s", text.is_failed ? "out of memory" : text.data);
+        molt_buf_fini(&text);
+        return built->code;
+    }
+    int rc = molt_set_from_build(molt_builder_project(dev->builder), built, &set);
+    if (rc < 0)
+        return rc;
+    rc = good ? molt_extras_put(&dev->extras, good, set) : 0;
+    if (rc < 0)
+        molt_set_free(set);
+    else
+        *ret = set;
+    return rc;
+}
+
+/* The sources as they are now. */
+static int make_set(void *user, struct molt_set **ret, struct molt_error *err)
+{
+    struct dev *dev = user;
+    struct molt_build_result *built = NULL;
+    dev->interrupt.fds[0] = -1; /* a save is built afterwards, and overtakes nothing here */
+    int rc = molt_builder_run(dev->builder, 0, NULL, &built, err);
+    dev->interrupt.fds[0] = molt_saves_fd(dev->saves);
+    if (rc == 0)
+        rc = built_set(dev, built, ret, err);
+    molt_build_result_free(built);
+    return rc;
+}
+
 /* ---- watching ------------------------------------------------------------------- */
 
 static int start_watching(struct dev *dev, struct molt_error *err)
@@ -314,6 +354,7 @@ static int open_dev(struct dev *dev, const struct molt_cli_args *args, struct mo
                                            .out = &dev->out,
                                            .tuning = tuning,
                                            .load = load,
+                                           .make_set = make_set,
                                            .user = dev};
     rc = molt_session_new(&options, &dev->session, err);
     if (rc == 0)

@@ -39,6 +39,12 @@ static int read_set(const char *root, struct molt_set **ret, struct molt_error *
     return rc;
 }
 
+/* What a restart would run. */
+static int make_set(void *user, struct molt_set **ret, struct molt_error *err)
+{
+    return read_set(user, ret, err);
+}
+
 static int run_set(struct molt_session *session, struct molt_set *set)
 {
     int rc = molt_session_apply(session, set, NULL, molt_clock_ns());
@@ -69,6 +75,9 @@ static int run(const struct molt_cli_args *args)
                                                .out = &out,
                                                .tuning = tuning,
                                                .takes_hangup = true,
+                                               .make_set = make_set,
+                                               .takes_sets = true,
+                                               .user = root,
                                                .is_sealed = true};
         rc = molt_session_new(&options, &session, &err);
         if (rc < 0)

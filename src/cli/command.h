@@ -20,7 +20,7 @@
 #define MOLT_ARGS_MAX 4
 
 /* Exit codes. */
-enum { MOLT_EXIT_OK = 0, MOLT_EXIT_FAILED = 1, MOLT_EXIT_USAGE = 2 };
+enum { MOLT_EXIT_OK = 0, MOLT_EXIT_FAILED = 1, MOLT_EXIT_USAGE = 2, MOLT_EXIT_REFUSED = 3 };
 
 /* An option --name, or --name VALUE if @value (its name in the help) is set. */
 struct molt_option {

@@ -9,6 +9,7 @@
 extern const struct molt_command molt_command_new, molt_command_dev, molt_command_build,
     molt_command_run, molt_command_status, molt_command_modules, molt_command_worlds,
     molt_command_ps, molt_command_tree, molt_command_log, molt_command_purge, molt_command_load,
-    molt_command_reload, molt_command_stop, molt_command_help, molt_command_version;
+    molt_command_plan, molt_command_apply, molt_command_reload, molt_command_stop,
+    molt_command_help, molt_command_version;
 
 #endif

@@ -242,6 +242,65 @@ static int load(void *user, const char *file, char **ret_text, struct molt_error
     return session->options.load(session->options.user, file, ret_text, err);
 }
 
+static int plan(void *user, const char *folder, const struct molt_preview_options *options,
+                molt_preview_fn *fn, void *fn_user, struct molt_error *err)
+{
+    struct molt_session *session = user;
+    struct molt_set *set = NULL;
+    int rc = folder ? molt_set_read(folder, &set, err)
+                    : session->options.make_set(session->options.user, &set, err);
+    if (rc < 0)
+        return rc;
+    rc = molt_agent_preview(session->agent, set, options, fn, fn_user, err);
+    molt_set_free(set);
+    return rc;
+}
+
+/* The set's files become the project's, so that it can be started again without @folder. */
+static int take_files(struct molt_session *session, struct molt_set *set, struct molt_error *err)
+{
+    struct molt_buf folder = MOLT_BUF_INIT;
+    molt_buf_printf(&folder, "%s/.molt/store", session->root);
+    int rc = folder.is_failed ? MOLT_ENOMEM : molt_set_import(set, folder.data, err);
+    molt_buf_fini(&folder);
+    return rc;
+}
+
+/* It is what is started from now on. */
+static int keep_set(struct molt_session *session, struct molt_error *err)
+{
+    struct molt_buf folder = MOLT_BUF_INIT;
+    molt_buf_printf(&folder, "%s/.molt", session->root);
+    int rc = folder.is_failed
+                 ? MOLT_ENOMEM
+                 : molt_set_write(molt_agent_good_set(session->agent), folder.data, err);
+    molt_buf_fini(&folder);
+    return rc;
+}
+
+static int apply(void *user, const char *folder, char **ret_text, struct molt_error *err)
+{
+    struct molt_session *session = user;
+    struct molt_set *set = NULL;
+    int rc = molt_set_read(folder, &set, err);
+    if (rc < 0)
+        return rc;
+    rc = take_files(session, set, err);
+    if (rc < 0) {
+        molt_set_free(set);
+        return rc;
+    }
+    rc = molt_session_apply(session, set, NULL, molt_clock_ns());
+    if (rc < 0)
+        return molt_error_set(err, rc, "%s",
+                              *session->problem ? session->problem : molt_error_text(rc));
+    rc = keep_set(session, err);
+    if (rc < 0)
+        return molt_error_wrap(err, rc, "it is live, but the next start won't know of it");
+    *ret_text = strdup(session->last);
+    return 0;
+}
+
 static int reload(void *user, char **ret_text, struct molt_error *err)
 {
     return molt_session_reload(user, ret_text, err);
@@ -342,6 +401,8 @@ static int open_web(struct molt_session *session, struct molt_error *err)
                            .journal = session->journal,
                            .actions = {.view = view,
                                        .load = session->options.load ? load : NULL,
+                                       .plan = plan,
+                                       .apply = session->options.takes_sets ? apply : NULL,
                                        .reload = reload,
                                        .stop = stop,
                                        .user = session}};

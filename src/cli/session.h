@@ -30,7 +30,10 @@ struct molt_session_options {
     bool is_sealed;
     bool takes_hangup; /* SIGHUP has molt.conf read again; else it ends the agent */
     int (*load)(void *user, const char *file, char **ret_text, struct molt_error *err);
-    void *user; /* of load */
+    /* What would be applied now, for plans: the sources, built, or what was built before. */
+    int (*make_set)(void *user, struct molt_set **ret, struct molt_error *err);
+    bool takes_sets; /* `molt apply` may bring in another set, which then is the project's */
+    void *user;      /* of load and make_set */
 };
 
 /* Something more to poll for in the loop. */

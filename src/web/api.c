@@ -12,6 +12,7 @@
 #include "control/agent/link.h"
 #include "web/journal.h"
 #include "web/json.h"
+#include "web/plan_json.h"
 
 #define ANSWER_MS 30000
 #define STOP_MAX_MS 600000
@@ -257,6 +258,53 @@ static int serve_load(const struct molt_api *api, json_t *body, json_t **ret,
     return rc;
 }
 
+static void take_plan(void *user, const struct molt_preview *preview)
+{
+    json_t **doc = user;
+    *doc = molt_json_plan(preview);
+}
+
+static int serve_plan(const struct molt_api *api, json_t *body, json_t **ret,
+                      struct molt_error *err)
+{
+    const char *folder = NULL;
+    int is_tried = 1;
+    json_int_t sample = 0;
+    json_t *doc = NULL;
+    int rc =
+        unpack(body, err, "{s?s, s?b, s?I}", "set", &folder, "trial", &is_tried, "sample", &sample);
+    if (rc < 0)
+        return rc;
+    if (sample < 0 || sample > UINT32_MAX)
+        return molt_error_set(err, MOLT_EINVAL, "sample: 0 (all) to 4294967295 of each server");
+    if (folder && *folder != '/')
+        return molt_error_set(err, MOLT_EINVAL, "set: an absolute path is needed");
+    struct molt_preview_options options = {.is_untried = !is_tried, .max_states = (uint32_t)sample};
+    rc = api->actions.plan(api->actions.user, folder, &options, take_plan, &doc, err);
+    return rc < 0 ? rc : finish(0, doc, ret, err);
+}
+
+static int serve_apply(const struct molt_api *api, json_t *body, json_t **ret,
+                       struct molt_error *err)
+{
+    const char *folder;
+    char *text = NULL;
+    int rc = unpack(body, err, "{s:s}", "set", &folder);
+    if (rc < 0)
+        return rc;
+    if (!api->actions.apply)
+        return molt_error_set(err, MOLT_ENOTSUP,
+                              "molt dev brings in what is saved, and would undo this at the next "
+                              "save: save it, or use molt run");
+    if (*folder != '/')
+        return molt_error_set(err, MOLT_EINVAL, "set: an absolute path is needed");
+    rc = api->actions.apply(api->actions.user, folder, &text, err);
+    if (rc == 0)
+        rc = finish(0, json_pack("{s:o}", "text", molt_json_text(text ? text : "")), ret, err);
+    free(text);
+    return rc;
+}
+
 static int serve_reload(const struct molt_api *api, json_t *body, json_t **ret,
                         struct molt_error *err)
 {
@@ -294,6 +342,7 @@ static const struct route {
     {"GET", "/v1/tree", serve_tree},     {"POST", "/v1/purge", serve_purge},
     {"POST", "/v1/load", serve_load},    {"POST", "/v1/reload", serve_reload},
     {"POST", "/v1/stop", serve_stop},    {"GET", "/v1/log", serve_log},
+    {"POST", "/v1/plan", serve_plan},    {"POST", "/v1/apply", serve_apply},
 };
 
 static unsigned http_status(int code)

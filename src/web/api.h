@@ -8,6 +8,9 @@
  *                       wait not before there is one
  *     POST /v1/purge    {"module": "counter", "version": 1, "hard": false}, all optional
  *     POST /v1/load     {"file": "/path/to/file.c"}
+ *     POST /v1/plan     {"set": "/path/to/folder", "trial": true, "sample": 100}, all optional:
+ *                       what would happen; without a set, if what was saved were applied
+ *     POST /v1/apply    {"set": "/path/to/folder"}
  *     POST /v1/reload   {}: read molt.conf again
  *     POST /v1/stop     {"timeout_ms": 5000}
  *
@@ -25,6 +28,8 @@
 #include <molt/error.h>
 
 struct molt_agent;
+struct molt_preview;
+struct molt_preview_options;
 struct molt_stats_record;
 
 /* What the program around the agent knows; strings are borrowed, "" if there is
@@ -43,6 +48,13 @@ struct molt_web_actions {
     /* Build @file and bring it in as a module. *ret_text (malloc'd) says what
      * happened. NULL: not possible here. */
     int (*load)(void *user, const char *file, char **ret_text, struct molt_error *err);
+    /* What would happen with the set in @folder, or NULL: with the sources, or what was built. */
+    int (*plan)(void *user, const char *folder, const struct molt_preview_options *options,
+                void (*fn)(void *user, const struct molt_preview *preview), void *fn_user,
+                struct molt_error *err);
+    /* Bring the host to the set in @folder. *ret_text (malloc'd) says what happened. NULL: not
+     * possible here. */
+    int (*apply)(void *user, const char *folder, char **ret_text, struct molt_error *err);
     /* Read molt.conf again. *ret_text (malloc'd) says what changed. */
     int (*reload)(void *user, char **ret_text, struct molt_error *err);
     /* Stop everything, after this request was answered. */

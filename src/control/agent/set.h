@@ -52,5 +52,8 @@ int molt_set_configure(struct molt_set *set, const char *key, const char *value)
  * MOLT_ENOENT (says how to make one), MOLT_EFORMAT. */
 int molt_set_write(const struct molt_set *set, const char *folder, struct molt_error *err);
 int molt_set_read(const char *folder, struct molt_set **ret, struct molt_error *err);
+/* Copy images and interfaces into the folder @store, unless they are there, and refer to the
+ * copies. An image whose bytes aren't its meta's is MOLT_EFORMAT. */
+int molt_set_import(struct molt_set *set, const char *store, struct molt_error *err);
 
 #endif
