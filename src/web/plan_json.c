@@ -127,10 +127,13 @@ static json_t *trial(const struct molt_preview *p)
     }
     for (size_t i = 0; i < t->n_failures; i++)
         json_array_append_new(failures,
-                              json_pack("{s:I, s:o, s:o, s:o}", "pid",
+                              json_pack("{s:I, s:o, s:o, s:s, s:I, s:I, s:o}", "pid",
                                         (json_int_t)t->failures[i].pid, "process",
                                         molt_json_text(t->failures[i].label), "why",
-                                        molt_json_text(t->failures[i].why), "place",
+                                        molt_json_text(t->failures[i].why), "module",
+                                        t->failures[i].module, "version",
+                                        (json_int_t)t->failures[i].number, "offset",
+                                        (json_int_t)t->failures[i].offset, "place",
                                         text_or_null(p->trial_places ? p->trial_places[i] : NULL)));
     return json_pack("{s:I, s:I, s:I, s:b, s:o, s:o}", "ns", (json_int_t)t->ns, "bytes",
                      (json_int_t)t->bytes, "failed", (json_int_t)t->n_failed, "cut", t->is_cut,

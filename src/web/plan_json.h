@@ -22,7 +22,8 @@ struct molt_preview;
  *  "refusals": [{"module", "old_version", "what", "remedy"}],
  *  "refusal": of the host, or null, "untried": why, or null,
  *  "trial": null or {"ns", "bytes", "failed", "cut", "servers": [{"server", "processes", "tried",
- *    "converted", "busy", "failed"}], "failures": [{"pid", "process", "why", "place"}]}}
+ *    "converted", "busy", "failed"}], "failures": [{"pid", "process", "why", "module", "version",
+ *    "offset", "place"}]}}
  * A new reference; NULL when out of memory. */
 json_t *molt_json_plan(const struct molt_preview *preview);
 

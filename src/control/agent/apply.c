@@ -427,7 +427,7 @@ static void print_image_path(const struct apply *a, const char *module, uint32_t
         molt_buf_printf(out, "%s/%s-%s.so", a->context->store, module, hex);
         return;
     }
-    molt_buf_adds(out, now ? now->image_path : "");
+    molt_buf_printf(out, "%s", now ? now->image_path : "");
 }
 
 static const char *shorten(const char *root, const char *file)

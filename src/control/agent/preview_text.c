@@ -193,7 +193,7 @@ static void print_trial(const struct molt_preview *p, struct molt_buf *out)
 void molt_preview_print(const struct molt_preview *p, struct molt_buf *out)
 {
     if (!p->n_modules) {
-        molt_buf_adds(out, "nothing to change: this is what runs");
+        molt_buf_printf(out, "nothing to change: this is what runs");
         return;
     }
     print_modules(p, out);
@@ -203,6 +203,7 @@ void molt_preview_print(const struct molt_preview *p, struct molt_buf *out)
     print_unseen(p, out);
     print_refusals(p, out);
     print_trial(p, out);
-    molt_buf_adds(out, molt_preview_is_refused(p) ? "\nit would be refused; nothing was changed"
-                                                  : "\nit can go live; nothing was changed yet");
+    molt_buf_printf(out, "\n%s",
+                    molt_preview_is_refused(p) ? "it would be refused; nothing was changed"
+                                               : "it can go live; nothing was changed yet");
 }
