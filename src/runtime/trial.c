@@ -128,7 +128,7 @@ static const char *find_impurity(const struct molt_trial *trial, const struct mo
                "need it, and it may be read again";
     if (trial->has_output)
         return "its MOLT_CHANGE wrote to standard output or standard error: it may run any number "
-               "of times; what has effects belongs into after_switch";
+               "of times, also for nothing; what has effects belongs into a callback";
     return NULL;
 }
 
