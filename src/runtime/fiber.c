@@ -188,5 +188,6 @@ void molt_fiber_abandon(struct molt_fiber_pool *pool, struct molt_fiber *fiber)
 void molt_fiber_used(const struct molt_fiber *fiber, const void **ret_from, const void **ret_to)
 {
     *ret_from = fiber->context.sp;
-    *ret_to = stack_of(fiber) + stack_bytes_of(fiber);
+    *ret_to = fiber->flow.entry_sp ? (const void *)fiber->flow.entry_sp /* NOLINT: an address */
+                                   : stack_of(fiber) + stack_bytes_of(fiber);
 }

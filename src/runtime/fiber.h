@@ -62,8 +62,9 @@ void molt_fiber_give(struct molt_fiber_pool *pool, struct molt_fiber *fiber);
  * its stack is lost. */
 void molt_fiber_abandon(struct molt_fiber_pool *pool, struct molt_fiber *fiber);
 
-/* The part of a suspended fiber's stack that is in use, saved registers
- * included. */
+/* The part of a suspended fiber's stack that module code uses, saved registers included.
+ * What the runtime has below that leads to nothing but the callback's world, and
+ * holes in its frames keep what earlier callbacks left there. */
 void molt_fiber_used(const struct molt_fiber *fiber, const void **ret_from, const void **ret_to);
 
 /* Bytes of the deepest stack that the pool's fibers have used so far, in whole pages:

@@ -4,7 +4,7 @@
  * Conservative scan for words that lead into ranges of old images.
  *
  * Why it finds everything that molt knows: a word lives in a block, in a
- * message or reply (blocks, too), or on a suspended stack. First a flag is
+ * message or reply (blocks, too), or in a module's frames on a suspended stack. First a flag is
  * raised and a grace period passes, so that every sender sees it. Then each
  * process is claimed in turn, between callbacks or suspended, and looked at.
  * From a process that was not looked at yet, a word reaches one that was only

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "port/context.h"
+#include "port/flow.h"
 #include "runtime/fiber.h"
 
 #define KIB ((size_t)1024)
@@ -110,6 +111,43 @@ static void many_stacks_are_looked_at_in_turn(void **state)
         molt_fiber_give(pool, taken[i]);
 }
 
+static const volatile char *of_module, *of_runtime;
+
+static void wait_in_module(struct molt_fiber *fiber)
+{
+    volatile char here = 1;
+    of_module = &here;
+    molt_context_leave(&fiber->context);
+    of_module = NULL;
+}
+
+static void call_module(void *arg)
+{
+    struct molt_fiber *fiber = arg;
+    volatile char here = 1;
+    of_runtime = &here;
+    molt_flow_call(&fiber->flow, (molt_flow_fn *)wait_in_module, fiber, NULL, NULL, NULL);
+    of_runtime = NULL;
+}
+
+static void what_a_callback_uses_ends_where_the_runtime_begins(void **state)
+{
+    struct molt_fiber *fiber = molt_fiber_take(*state);
+    const void *from, *to;
+    assert_non_null(fiber);
+    fiber->fn = call_module;
+    fiber->arg = fiber;
+    fiber->is_done = false;
+    molt_context_enter(&self, &fiber->context);
+    assert_false(fiber->is_done);
+    molt_fiber_used(fiber, &from, &to);
+    assert_in_range((uintptr_t)of_module, (uintptr_t)from, (uintptr_t)to - 1);
+    assert_true((uintptr_t)of_runtime >= (uintptr_t)to);
+    molt_context_enter(&self, &fiber->context);
+    assert_true(fiber->is_done);
+    molt_fiber_give(*state, fiber);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -118,6 +156,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_stack_that_gave_its_memory_back_was_measured_before,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(many_stacks_are_looked_at_in_turn, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_a_callback_uses_ends_where_the_runtime_begins, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests_name("fiber", tests, NULL, NULL);
 }
