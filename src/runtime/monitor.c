@@ -2,7 +2,7 @@
 /* SPDX-FileCopyrightText: The molt authors */
 /*
  * How a lane is taken from a worker that is in the middle of a turn, without
- * that turns cost a locked instruction for it:
+ * that turns cost a locked instruction for it, where the system has such a barrier:
  *
  * A worker counts its turn's beginning and end in n_turns, so the number is odd
  * in a turn, and after an end it looks at is_suspected. The monitor sets
@@ -42,6 +42,7 @@ void molt_monitor_init(struct molt_monitor *monitor, struct molt_runtime *rt)
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&monitor->wake, &attr);
     pthread_condattr_destroy(&attr);
+    monitor->has_barrier = molt_barrier_init();
 }
 
 void molt_monitor_fini(struct molt_monitor *monitor)
@@ -69,10 +70,19 @@ static void preempt(struct molt_worker *w)
         atomic_fetch_add_explicit(&w->rt->n_preempt_requests, 1, memory_order_relaxed);
 }
 
+/* Whoever ends a turn from now on sees what was stored before this. */
+static void fence(const struct molt_runtime *rt)
+{
+    if (rt->monitor.has_barrier)
+        molt_barrier_heavy();
+    else
+        atomic_thread_fence(memory_order_seq_cst);
+}
+
 static void hand_over(struct molt_runtime *rt, struct molt_worker *w, unsigned long turn)
 {
     atomic_store(&w->is_suspected, true);
-    molt_barrier_heavy();
+    fence(rt);
     struct molt_worker *to = NULL;
     pthread_mutex_lock(&w->handover_lock);
     struct molt_lane *lane = molt_worker_lane(w);
@@ -93,7 +103,7 @@ static void expose_next(struct molt_worker *w, unsigned long turn)
 {
     struct molt_process *p = NULL;
     atomic_store(&w->is_suspected, true);
-    molt_barrier_heavy();
+    fence(w->rt);
     pthread_mutex_lock(&w->handover_lock);
     if (atomic_load(&w->n_turns) == turn)
         p = atomic_exchange(&w->next, NULL);
@@ -213,7 +223,6 @@ void molt_monitor_unpark(struct molt_monitor *monitor)
 
 int molt_monitor_start(struct molt_monitor *monitor)
 {
-    (void)molt_barrier_init();
     atomic_store(&monitor->is_stopping, false);
     if (molt_thread_start(&monitor->thread, thread_main, monitor) < 0)
         return MOLT_ENOMEM;

@@ -19,12 +19,15 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "port/barrier.h"
+
 struct molt_runtime;
 
 struct molt_monitor {
     struct molt_runtime *rt;
     pthread_t thread;
     bool is_started;
+    bool has_barrier;     /* port/barrier.h; constant once started */
     pthread_mutex_t lock; /* guards the sleep; nothing nests in it */
     pthread_cond_t wake;
     atomic_bool is_parked; /* nobody is awake: it waits without a timeout */
@@ -38,6 +41,15 @@ int molt_monitor_start(struct molt_monitor *monitor);
 void molt_monitor_stop(struct molt_monitor *monitor);
 
 void molt_monitor_unpark(struct molt_monitor *monitor);
+
+/* Between the count of a turn's end and the look at is_suspected: see monitor.c. */
+static inline void molt_monitor_light(const struct molt_monitor *monitor)
+{
+    if (__builtin_expect(monitor->has_barrier, 1))
+        molt_barrier_light();
+    else
+        atomic_thread_fence(memory_order_seq_cst);
+}
 
 /* A worker woke up: somebody has to watch it. */
 static inline void molt_monitor_poke(struct molt_monitor *monitor)

@@ -62,13 +62,13 @@ void molt_worker_fail(struct molt_process *p)
 static void count_turn(struct molt_worker *w)
 {
     unsigned long n = atomic_load_explicit(&w->n_turns, memory_order_relaxed);
-    /* Release, and the end's load of is_suspected after it: see monitor.c. */
     atomic_store_explicit(&w->n_turns, n + 1, memory_order_release);
 }
 
 static void end_turn(struct molt_worker *w)
 {
     count_turn(w);
+    molt_monitor_light(&w->rt->monitor);
     if (__builtin_expect(atomic_load_explicit(&w->is_suspected, memory_order_relaxed), 0)) {
         /* Whatever the monitor does is done when the lock is had. */
         pthread_mutex_lock(&w->handover_lock);
