@@ -16,11 +16,8 @@
 /* Processes run between two looks at descriptors and timers. */
 #define BATCH MOLT_LIMIT(64, 1)
 #define STARVED_MS 5
-/* So long a worker looks around before it sleeps, if that was of use lately; so many
- * looks between two that cost more; short sleeps at most until the next attempt. */
-#define SPIN_NS MOLT_LIMIT(40000, 2000)
+/* Looks around, before a sleep, between two that cost more. */
 #define SPIN_LOOKS 16
-#define SPIN_PAUSE_MAX 255
 /* As long as a callback computes until it is preempted again, about: see monitor.c. */
 #define SHARE_TICKS 2
 
@@ -294,13 +291,13 @@ static bool find_work(struct molt_worker *w, struct molt_lane *lane, uint64_t no
  * if what came last came soon, look around for a while first. */
 static bool spin(struct molt_worker *w, struct molt_lane *lane)
 {
-    if (!w->is_spinning || w->is_starved)
+    if (!w->lookout.is_on || w->is_starved)
         return false;
-    uint64_t now = molt_clock_ns(), end = now + SPIN_NS;
+    uint64_t now = molt_clock_ns(), end = now + MOLT_LOOKOUT_NS;
     for (; now < end; now = molt_clock_ns()) {
         for (int i = 0; i < SPIN_LOOKS; i++) {
             if (is_needed(w, lane)) {
-                w->spin_backoff = 0;
+                molt_lookout_found(&w->lookout);
                 return true;
             }
             molt_cpu_relax();
@@ -308,23 +305,8 @@ static bool spin(struct molt_worker *w, struct molt_lane *lane)
         if (find_work(w, lane, now))
             return true;
     }
-    w->is_spinning = false;
-    w->spin_pause = w->spin_backoff;
-    w->spin_backoff =
-        w->spin_backoff * 2 + 1 > SPIN_PAUSE_MAX ? SPIN_PAUSE_MAX : w->spin_backoff * 2 + 1;
+    molt_lookout_in_vain(&w->lookout);
     return false;
-}
-
-/* It was woken after a sleep of @ns. Where the other worker has no core of its own
- * at the moment, short sleeps are no sign that looking around is of use. */
-static void learn(struct molt_worker *w, uint64_t ns)
-{
-    if (ns >= SPIN_NS)
-        w->is_spinning = false;
-    else if (w->spin_pause > 0)
-        w->spin_pause--;
-    else
-        w->is_spinning = true;
 }
 
 /* Returns how long to sleep, in ms; < 0: as long as it takes. */
@@ -348,7 +330,7 @@ static void sleep_until_work(struct molt_worker *w, struct molt_lane *lane)
         int ms = sleep_ms(w, lane);
         uint64_t start = rt->can_spin ? molt_clock_ns() : 0;
         if (molt_lane_poll(lane, ms) && rt->can_spin)
-            learn(w, molt_clock_ns() - start);
+            molt_lookout_woken(&w->lookout, molt_clock_ns() - start);
     }
     atomic_store(&lane->is_asleep, false);
     atomic_fetch_sub(&rt->n_asleep, 1);

@@ -24,6 +24,7 @@
 #include "port/spin.h"
 #include "runtime/fiber.h"
 #include "runtime/lane.h"
+#include "runtime/lookout.h"
 #include "runtime/process.h"
 #include "runtime/runner.h"
 
@@ -32,13 +33,10 @@ struct molt_worker {
     unsigned index;
     pthread_t thread;
     bool is_started;
-    bool has_left;   /* its loop; under molt_runtime.quiet_lock */
-    bool is_starved; /* no stack could be had */
-    /* Whether it looks around before it sleeps; if that was in vain, how many short
-     * sleeps until it is tried again, and how many there are next time. */
-    bool is_spinning;
-    unsigned spin_pause, spin_backoff;
-    unsigned victim; /* whom to look at first when there is nothing to do */
+    bool has_left;               /* its loop; under molt_runtime.quiet_lock */
+    bool is_starved;             /* no stack could be had */
+    struct molt_lookout lookout; /* whether it looks around before it sleeps */
+    unsigned victim;             /* whom to look at first when there is nothing to do */
 
     /* The lane it runs; NULL: it has none now. Taken away by the monitor under
      * handover_lock, given by molt_worker_give_lane(). */
