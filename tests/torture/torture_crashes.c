@@ -22,6 +22,7 @@
 #include <cmocka.h>
 
 #include "conformance/cell.h"
+#include "port/limits.h"
 #include "port/preempt.h"
 #include "port/sanitize.h"
 #include "rig/rig.h"
@@ -31,6 +32,8 @@ enum { ATTACKERS = 4, VICTIMS = 4, STREAMS = 4, SPINNERS = 2 };
 
 #define SECONDS 4.0
 #define PATIENCE_MS 30000
+/* Crashes of each attacker before growth is measured. */
+#define WARM_UP MOLT_LIMIT(200, 10)
 /* Spare workers begin when they are needed first: each with a thread, stacks of
  * its own and a descriptor. Beyond that nothing may grow with the crashes. */
 #define SPARES 8
@@ -270,7 +273,7 @@ static void crashes_cost_nobody_else_anything(void **state)
     begin(rig, "source", "source_want", STREAMS);
     begin(rig, "spinner", "spinner_spin", SPINNERS);
     begin(rig, "attacker", "attacker_go", ATTACKERS);
-    await(&cells.crashed, 200 * ATTACKERS, "crashes while it warms up");
+    await(&cells.crashed, WARM_UP * ATTACKERS, "crashes while it warms up");
     struct usage first = usage_now();
     while (molt_clock_ms() < end_ms || atomic_load(&cells.crashed) < crashes_min())
         poll(NULL, 0, 10);
