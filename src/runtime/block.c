@@ -18,6 +18,7 @@
 #define SLOT_MAX 21824                  /* three to a chunk, so that 16 KiB buffers are small */
 #define BATCH_BYTES MOLT_LIMIT(8192, 1) /* of slots between caches and the heap */
 #define LARGE 255u                      /* in place of a class */
+#define SPAN_KEPT ((size_t)4096)        /* of a free span; the rest is the system's, and zero */
 
 /* Addresses have 48 bits, chunk numbers 32: half in the root, half in a leaf. */
 #define LEAF_BITS 16
@@ -351,7 +352,7 @@ static void give_span(struct molt_heap *heap, struct molt_block *block)
     struct chunk *chunk = chunk_of_span(block);
     molt_sanitize_unpoison(molt_block_payload(block),
                            chunk->span_bytes - CHUNK_HEADER - sizeof(*block));
-    madvise((char *)chunk + 4096, chunk->span_bytes - 4096, MADV_DONTNEED);
+    madvise((char *)chunk + SPAN_KEPT, chunk->span_bytes - SPAN_KEPT, MADV_DONTNEED);
     pthread_mutex_lock(&heap->map_lock);
     chunk->next = heap->spans[chunk->class_index];
     heap->spans[chunk->class_index] = chunk;
@@ -487,6 +488,13 @@ static struct molt_block *take_slot(struct molt_heap *heap, struct molt_block_ca
     return block;
 }
 
+/* Of a large block, from its start: what give_span() leaves, the rest is zero already. */
+static size_t dirty_bytes(size_t payload)
+{
+    size_t kept = SPAN_KEPT - CHUNK_HEADER - sizeof(struct molt_block);
+    return payload < kept ? payload : kept;
+}
+
 static inline struct molt_block *make(struct molt_heap *heap, struct molt_block_cache *cache,
                                       struct molt_owner *owner, const struct molt_type *type,
                                       size_t payload)
@@ -496,7 +504,7 @@ static inline struct molt_block *make(struct molt_heap *heap, struct molt_block_
     if (__builtin_expect(!block, 0))
         return NULL;
     molt_sanitize_unpoison(molt_block_payload(block), payload);
-    memset(molt_block_payload(block), 0, payload);
+    memset(molt_block_payload(block), 0, index == LARGE ? dirty_bytes(payload) : payload);
     block->type = type;
     atomic_store_explicit(&block->bytes, payload | (size_t)index << MOLT_BLOCK_CLASS_SHIFT,
                           memory_order_relaxed);

@@ -595,8 +595,39 @@ static int migrate(struct molt_graph *g, size_t n_changing, struct molt_migratio
     return rc;
 }
 
-int molt_migrate(const struct molt_migrate *how, struct molt_migration *ret,
-                 struct molt_migration_fault *fault)
+/* What most processes have: a block alone, which holds no pointers and follows one recipe.
+ * *is_done if it is that. */
+static int migrate_alone(const struct molt_migrate *how, struct molt_migration *ret,
+                         struct molt_migration_fault *fault, bool *is_done)
+{
+    struct molt_way way;
+    struct molt_recipe_fault why;
+    struct molt_node node = {.old = block_of(how->blocks->next)};
+    const struct molt_type *type = node.old->type;
+    if (node.old == how->root || type->may_point)
+        return 0;
+    int n = molt_world_way(how->world, type, &way);
+    *is_done = n == 0 || (n == 1 && !way.edges[0]->change);
+    if (n == 0 || !*is_done)
+        return 0;
+    const struct molt_recipe *recipe = way.edges[0]->recipe;
+    const struct molt_type *to = way.edges[0]->to;
+    size_t bytes = molt_block_bytes(node.old), now_bytes = molt_recipe_new_bytes(recipe, bytes);
+    if (now_bytes != SIZE_MAX)
+        node.now = molt_block_make_bytes(how->heap, how->cache, &ret->made, to, now_bytes);
+    if (!node.now)
+        return fail_memory(fault, type);
+    ret->one = (struct molt_moved_block){node.old, node.now};
+    ret->moved = &ret->one;
+    ret->n_moved = 1;
+    if (molt_recipe_run(recipe, molt_block_payload(node.old), bytes, molt_block_payload(node.now),
+                        NULL, &why) < 0)
+        return fail_field(fault, &node, &why);
+    return 1;
+}
+
+static int migrate_graph(const struct molt_migrate *how, struct molt_migration *ret,
+                         struct molt_migration_fault *fault)
 {
     struct molt_node one;
     size_t n_changing;
@@ -610,9 +641,6 @@ int molt_migrate(const struct molt_migrate *how, struct molt_migration *ret,
     g.has_called = false;
     g.is_lost = false;
     memset(g.same, 0, sizeof(g.same));
-    *ret = (struct molt_migration){.n_moved = 0};
-    molt_owner_init(&ret->made);
-    molt_owner_init(&ret->written);
     if (n_changing == 0)
         return 0;
     g.nodes = g.n == 1 ? &one : malloc(g.n * sizeof(*g.nodes));
@@ -623,9 +651,27 @@ int molt_migrate(const struct molt_migrate *how, struct molt_migration *ret,
         free(g.nodes);
     if (g.kinds != g.few)
         free(g.kinds);
+    return rc < 0 ? rc : 1;
+}
+
+int molt_migrate(const struct molt_migrate *how, struct molt_migration *ret,
+                 struct molt_migration_fault *fault)
+{
+    const struct molt_list *blocks = how->blocks;
+    bool is_done = false;
+    int rc = 0;
+    ret->n_moved = ret->n_frees = 0;
+    ret->moved = NULL;
+    ret->frees = NULL;
+    molt_owner_init(&ret->made);
+    molt_owner_init(&ret->written);
+    if (blocks->next != blocks && blocks->next->next == blocks)
+        rc = migrate_alone(how, ret, fault, &is_done);
+    if (!is_done)
+        rc = migrate_graph(how, ret, fault);
     if (rc < 0)
         molt_migration_drop(ret, how->heap, how->cache);
-    return rc < 0 ? rc : 1;
+    return rc;
 }
 
 /* ---- afterwards ------------------------------------------------------------------------- */
@@ -662,7 +708,8 @@ void molt_migration_free_later(struct molt_migration *migration, struct molt_blo
 
 static void forget(struct molt_migration *migration)
 {
-    free(migration->moved);
+    if (migration->moved != &migration->one)
+        free(migration->moved);
     free(migration->frees);
     migration->moved = NULL;
     migration->frees = NULL;

@@ -26,9 +26,10 @@ struct molt_migration {
     struct molt_owner made;    /* the new blocks */
     struct molt_owner written; /* what the author's conversions allocated */
     size_t n_moved;
-    struct molt_moved_block *moved; /* ascending old; malloc'd */
+    struct molt_moved_block *moved; /* ascending old; malloc'd, or &one */
     size_t n_frees;
-    struct molt_block **frees; /* what the author's conversions freed of the old; malloc'd */
+    struct molt_block **frees;   /* what the author's conversions freed of the old; malloc'd */
+    struct molt_moved_block one; /* what `moved` is if it is alone */
 };
 
 /* What stopped it: "struct counter.n of block 0x... : 4294967296 doesn't fit into int". */
