@@ -31,6 +31,10 @@ add_executable(molt-demo demo.c demo/edits.c demo/follow.c)
 target_link_libraries(molt-demo PRIVATE molt_bench_tool)
 add_dependencies(molt-demo molt-cli molt-host)
 
+# The runtime's migration alone, inside the benchmark.
+add_executable(molt-bench-migrate migrate.c)
+target_link_libraries(molt-bench-migrate PRIVATE molt_bench_tool molt_runtime)
+
 # What the project promises first, as one test: modules built by `molt dev` know
 # nothing of the sanitizers of a host, so it runs in the other presets.
 if(NOT MOLT_SANITIZER)
