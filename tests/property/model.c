@@ -297,19 +297,26 @@ static bool has_new_fields(const struct type *t)
     return false;
 }
 
+static void drop(struct type *t, const struct field *f, const char *suffix)
+{
+    snprintf(t->dropped[t->n_dropped++], sizeof t->dropped[0], "%.8s%s", f->name, suffix);
+}
+
 static void change_remove(struct change *c)
 {
     struct type *t = c->type;
+    const struct field *f = c->field;
     bool is_hinted = dice_chance(c->dice, 50);
-    if (c->field->kind == F_FLEX || c->field->kind == F_EITHER || c->field->id >= 1000 ||
-        c->field->old_name[0])
+    if (f->kind == F_FLEX || f->kind == F_EITHER || f->id >= 1000 || f->old_name[0])
         return;
-    tell(c, "s%d -%s%s; ", t->tag, c->field->name, is_hinted ? " (hint)" : "");
-    if (is_hinted) {
-        memcpy(t->dropped[t->n_dropped], c->field->name, sizeof t->dropped[0]);
-    }
-    t->n_dropped += is_hinted;
+    tell(c, "s%d -%s%s; ", t->tag, f->name, is_hinted ? " (hint)" : "");
     t->n_gone += !is_hinted;
+    if (is_hinted)
+        drop(t, f, "");
+    if (is_hinted && f->kind == F_LIST)
+        drop(t, f, "_n");
+    if (is_hinted && (f->kind == F_UNION || f->kind == F_TAGGED_ANY))
+        drop(t, f, "_tag");
     remove_field(t, c->field);
 }
 

@@ -84,7 +84,7 @@ struct type {
     int semantic;  /* 0: no hint */
     int n_gone;    /* fields removed without a hint */
     int n_dropped; /* with one */
-    char dropped[FIELDS_MAX][16];
+    char dropped[2 * FIELDS_MAX][16];
 };
 
 struct enumeration {
