@@ -7,14 +7,34 @@
 #include "cli/commands.h"
 #include "cli/set_folder.h"
 #include "cli/show.h"
+#include "control/agent/file.h"
 
 /* A large host copies and converts for some time. */
 #define TIMEOUT_MS 300000
 
+/* What was asked for by --header; nothing to write is no failure. */
+static int write_header(const char *path, json_t *doc, struct molt_error *err)
+{
+    const char *states = json_string_value(json_object_get(doc, "old_states"));
+    struct molt_buf text = MOLT_BUF_INIT;
+    if (!path)
+        return 0;
+    molt_buf_printf(
+        &text,
+        "/* Written by `molt plan --header`: states as they run, for a MOLT_CHANGE. */\n"
+        "#pragma once\n\n#include <stdbool.h>\n#include <stddef.h>\n#include "
+        "<stdint.h>\n%s",
+        states ? states : "\n/* No state changes. */\n");
+    int rc = text.is_failed ? MOLT_ENOMEM : molt_agent_file_write(path, text.data, text.len, err);
+    molt_buf_fini(&text);
+    return rc;
+}
+
 static json_t *make_body(const struct molt_cli_args *args, const char *folder, unsigned long sample)
 {
-    json_t *body = json_pack("{s:b, s:I}", "trial", !molt_cli_args_has(args, "no-trial"), "sample",
-                             (json_int_t)sample);
+    json_t *body =
+        json_pack("{s:b, s:I, s:b}", "trial", !molt_cli_args_has(args, "no-trial"), "sample",
+                  (json_int_t)sample, "old_states", molt_cli_args_has(args, "header"));
     if (folder)
         json_object_set_new(body, "set", json_string(folder));
     return body;
@@ -53,7 +73,8 @@ static int run(const struct molt_cli_args *args)
     json_decref(request.body);
     if (rc < 0)
         return molt_out_fail(&out, rc, &err);
-    int code = show(&out, doc);
+    rc = write_header(molt_cli_args_value(args, "header"), doc, &err);
+    int code = rc < 0 ? molt_out_fail(&out, rc, &err) : show(&out, doc);
     json_decref(doc);
     return code;
 }
@@ -68,5 +89,6 @@ const struct molt_command molt_command_plan = {
     .max_args = 1,
     .options = {{"no-trial", NULL, "don't try it on copies of the processes' states"},
                 {"sample", "N", "try at most N processes of each server; default: all"},
+                {"header", "H", "write the states that change, as they run, to this C header"},
                 {"json", NULL, "as JSON"}},
     .run = run};

@@ -268,18 +268,20 @@ static int serve_plan(const struct molt_api *api, json_t *body, json_t **ret,
                       struct molt_error *err)
 {
     const char *folder = NULL;
-    int is_tried = 1;
+    int is_tried = 1, wants_states = 0;
     json_int_t sample = 0;
     json_t *doc = NULL;
-    int rc =
-        unpack(body, err, "{s?s, s?b, s?I}", "set", &folder, "trial", &is_tried, "sample", &sample);
+    int rc = unpack(body, err, "{s?s, s?b, s?I, s?b}", "set", &folder, "trial", &is_tried, "sample",
+                    &sample, "old_states", &wants_states);
     if (rc < 0)
         return rc;
     if (sample < 0 || sample > UINT32_MAX)
         return molt_error_set(err, MOLT_EINVAL, "sample: 0 (all) to 4294967295 of each server");
     if (folder && *folder != '/')
         return molt_error_set(err, MOLT_EINVAL, "set: an absolute path is needed");
-    struct molt_preview_options options = {.is_untried = !is_tried, .max_states = (uint32_t)sample};
+    struct molt_preview_options options = {.is_untried = !is_tried,
+                                           .wants_states = wants_states,
+                                           .max_states = (uint32_t)sample};
     rc = api->actions.plan(api->actions.user, folder, &options, take_plan, &doc, err);
     return rc < 0 ? rc : finish(0, doc, ret, err);
 }

@@ -8,11 +8,10 @@
  *                       wait not before there is one
  *     POST /v1/purge    {"module": "counter", "version": 1, "hard": false}, all optional
  *     POST /v1/load     {"file": "/path/to/file.c"}
- *     POST /v1/plan     {"set": "/path/to/folder", "trial": true, "sample": 100}, all optional:
- *                       what would happen; without a set, if what was saved were applied
- *     POST /v1/apply    {"set": "/path/to/folder"}
- *     POST /v1/reload   {}: read molt.conf again
- *     POST /v1/stop     {"timeout_ms": 5000}
+ *     POST /v1/plan     {"set": "/path/to/folder", "trial": true, "sample": 100,
+ *                        "old_states": false}, all optional: what would happen; without a set, if
+ * what was saved were applied POST /v1/apply    {"set": "/path/to/folder"} POST /v1/reload   {}:
+ * read molt.conf again POST /v1/stop     {"timeout_ms": 5000}
  *
  * An error is {"error": {"code", "text"}} with a status to match.
  *

@@ -146,11 +146,12 @@ json_t *molt_json_plan(const struct molt_preview *p)
     molt_preview_print(p, &text);
     json_t *doc = text.is_failed
                       ? NULL
-                      : json_pack("{s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "refused",
+                      : json_pack("{s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "refused",
                                   molt_preview_is_refused(p), "text", molt_json_text(text.data),
                                   "modules", modules(p), "types", types(p), "servers", servers(p),
                                   "refusals", refusals(p), "refusal", text_or_null(p->refusal),
-                                  "untried", text_or_null(p->untried), "trial", trial(p));
+                                  "untried", text_or_null(p->untried), "trial", trial(p),
+                                  "old_states", text_or_null(p->old_states));
     molt_buf_fini(&text);
     return doc;
 }

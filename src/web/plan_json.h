@@ -21,6 +21,7 @@ struct molt_preview;
  *    "gone", "new_code"}],
  *  "refusals": [{"module", "old_version", "what", "remedy"}],
  *  "refusal": of the host, or null, "untried": why, or null,
+ *  "old_states": C declarations of the states that change, or null,
  *  "trial": null or {"ns", "bytes", "failed", "cut", "servers": [{"server", "processes", "tried",
  *    "converted", "busy", "failed"}], "failures": [{"pid", "process", "why", "module", "version",
  *    "offset", "place"}]}}

@@ -63,6 +63,16 @@ static void what_was_refused_is_explained_as_often_as_asked(void **state)
     assert_counts(app, "1\n");
 }
 
+static void the_old_state_comes_as_a_header(void **state)
+{
+    struct test_app *app = *state;
+    char *text;
+    assert_int_equal(test_app_run(app, NULL, "plan", "--header", "counter_old.h", NULL), 3);
+    text = test_app_read(app, "counter_old.h");
+    assert_has(text, "struct counter_1 {\n    long n;\n};");
+    free(text);
+}
+
 /* Add a conversion that does @does before it returns; refused with @text. */
 static void refuse_change(struct test_app *app, const char *does, const char *text)
 {
@@ -165,6 +175,7 @@ int main(void)
     const struct CMUnitTest dev[] = {
         cmocka_unit_test(nothing_saved_is_nothing_to_do),
         cmocka_unit_test(what_was_refused_is_explained_as_often_as_asked),
+        cmocka_unit_test(the_old_state_comes_as_a_header),
         cmocka_unit_test(a_conversion_that_crashes_does_so_in_a_copy),
         cmocka_unit_test(a_conversion_that_loops_does_so_in_a_copy),
         cmocka_unit_test(sets_are_not_for_molt_dev),

@@ -19,6 +19,7 @@
 #include "control/agent/preview.h"
 #include "control/agent/send_match.h"
 #include "types/image_info.h"
+#include "types/old_states.h"
 
 #define ANSWER_MS 30000
 #define APPLY_SLACK_MS 60000 /* over the deadline: on_load and code_change take their time */
@@ -655,12 +656,58 @@ static int try_preview(struct apply *a, const struct molt_preview_options *optio
     return p->refusal ? 0 : no_memory(a);
 }
 
+/* The state of @server as C, of the version that runs; its tag has the version's number, so that it
+ * can stand beside the new one. */
+static int print_old_state(const struct apply *a, const struct molt_plan_running *r,
+                           const char *server, struct molt_buf *out, struct molt_error *err)
+{
+    struct molt_image_options options = {.project = a->context->project, .allow_sanitizer = true};
+    struct molt_buf path = MOLT_BUF_INIT, bytes = MOLT_BUF_INIT;
+    char suffix[16];
+    snprintf(suffix, sizeof(suffix), "_%u", r->number);
+    print_image_path(a, r->meta->module, r->number, &path);
+    int rc = path.is_failed ? MOLT_ENOMEM : molt_agent_file_read(path.data, &bytes, err);
+    if (rc == 0) {
+        molt_buf_printf(out, "\n/* The state of server %s in %s@%u. */\n", server, r->meta->module,
+                        r->number);
+        rc = molt_old_state_print(bytes.data, bytes.len, &options, server, suffix, out, err);
+    }
+    molt_buf_fini(&path);
+    molt_buf_fini(&bytes);
+    return rc;
+}
+
+/* All states that change. Servers that share a struct by value can't stand in one header: both
+ * would declare it. */
+static int print_old_states(struct apply *a, const struct molt_preview *p, char **ret)
+{
+    struct molt_buf out = MOLT_BUF_INIT;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < a->n_running; i++) {
+        const struct molt_plan_running *r = &a->running[i];
+        for (size_t s = 0; rc == 0 && s < r->meta->n_servers; s++)
+            for (size_t k = 0; rc == 0 && k < p->n_servers; k++)
+                if (strcmp(p->servers[k].name, r->meta->servers[s].name) == 0 &&
+                    p->servers[k].fate != MOLT_PLAN_STAYS && p->servers[k].fate != MOLT_PLAN_GONE)
+                    rc = print_old_state(a, r, p->servers[k].name, &out, &a->err);
+    }
+    if (rc == 0 && out.len) {
+        molt_buf_printf(&out, "%s", "");
+        *ret = molt_buf_take(&out);
+        rc = *ret ? 0 : no_memory(a);
+    }
+    molt_buf_fini(&out);
+    return rc;
+}
+
 static int preview(struct apply *a, const struct molt_preview_options *options,
                    struct molt_preview *p)
 {
     int rc = prepare(a);
     if (rc == 0 && molt_preview_make(&a->input, &a->plan, &a->matched, p) < 0)
         rc = no_memory(a);
+    if (rc == 0 && options->wants_states)
+        rc = print_old_states(a, p, &p->old_states);
     if (rc < 0 || !a->plan.n_steps || options->is_untried)
         return rc;
     if (!a->plan.n_refusals)

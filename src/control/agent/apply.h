@@ -49,6 +49,7 @@ struct molt_preview;
 
 struct molt_preview_options {
     bool is_untried;     /* don't try it on copies */
+    bool wants_states;   /* print the old states that change as C */
     uint32_t max_states; /* to be tried of each server; 0: all */
     int deadline_ms;     /* of the trial; 0: the default */
 };

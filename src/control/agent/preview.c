@@ -126,6 +126,7 @@ void molt_preview_fini(struct molt_preview *p)
     free(p->trial_places);
     molt_record_fini_trial(&p->trial);
     free(p->untried);
+    free(p->old_states);
     free(p->refusal);
     free(p->modules);
     free(p->types);

@@ -51,6 +51,7 @@ struct molt_preview {
     struct molt_preview_server *servers; /* that have processes, and are concerned */
     size_t n_refusals;
     const struct molt_plan_refusal *refusals;
+    char *old_states; /* those that change, as a header of C; NULL: not asked for, or none */
     bool is_tried;
     struct molt_trial_record trial;
     char *untried;       /* why it wasn't; NULL: nobody asked, or it was */
