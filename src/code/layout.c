@@ -33,6 +33,7 @@ struct seen {
 
 struct search {
     const struct molt_world *world;
+    const struct molt_type *to; /* just there, without authors' functions; NULL: to the world */
     unsigned n;
     bool leads_away; /* an edge to a layout that isn't here */
     struct seen seen[SEEN_MAX];
@@ -103,7 +104,7 @@ static int step(struct search *s, unsigned parent, const struct molt_edge_node *
     for (unsigned i = 0; i < s->n; i++)
         if (s->seen[i].type == to)
             return -1;
-    if (!is_usable(s->world, node)) {
+    if (s->to ? node->edge.change != NULL : !is_usable(s->world, node)) {
         s->leads_away |= molt_world_has_type(s->world, to);
         return -1;
     }
@@ -111,7 +112,8 @@ static int step(struct search *s, unsigned parent, const struct molt_edge_node *
         return -1;
     s->seen[s->n] = (struct seen){to, &node->edge, parent, s->seen[parent].depth + 1};
     s->n++;
-    return molt_world_has_type(s->world, to) ? (int)(s->n - 1) : -1;
+    bool is_end = s->to ? to == s->to : molt_world_has_type(s->world, to);
+    return is_end ? (int)(s->n - 1) : -1;
 }
 
 /* All edges from one layout; the stage's own are the newest. */
@@ -130,9 +132,11 @@ static int expand(struct search *s, unsigned at)
 }
 
 /* Breadth first: the shortest way, newest edges first. Index of its end, or -1. */
-static int search(struct search *s, const struct molt_world *world, const struct molt_type *type)
+static int search_to(struct search *s, const struct molt_world *world, const struct molt_type *type,
+                     const struct molt_type *to)
 {
     s->world = world;
+    s->to = to;
     s->n = 1;
     s->leads_away = false;
     s->seen[0] = (struct seen){.type = type};
@@ -162,6 +166,11 @@ const struct molt_recipe *molt_world_same(const struct molt_world *world,
     return n ? n->edge.recipe : NULL;
 }
 
+static int search(struct search *s, const struct molt_world *world, const struct molt_type *type)
+{
+    return search_to(s, world, type, NULL);
+}
+
 static bool is_many(const struct molt_type *type)
 {
     /* Relaxed: set before the layout that it is about can be met; see type.c. */
@@ -181,6 +190,15 @@ bool molt_world_takes(const struct molt_world *world, const struct molt_type *ty
            is_foreign(world, type);
 }
 
+/* The way that ends at seen[@end]; its length. */
+static int trace(const struct search *s, int end, struct molt_way *ret)
+{
+    ret->n = s->seen[end].depth;
+    for (unsigned at = (unsigned)end; s->seen[at].edge; at = s->seen[at].parent)
+        ret->edges[s->seen[at].depth - 1] = s->seen[at].edge;
+    return (int)ret->n;
+}
+
 int molt_world_way(const struct molt_world *world, const struct molt_type *type,
                    struct molt_way *ret)
 {
@@ -191,8 +209,16 @@ int molt_world_way(const struct molt_world *world, const struct molt_type *type,
     int end = search(&s, world, type);
     if (end < 0)
         return s.leads_away || molt_world_has_key(world, type) ? MOLT_ECHANGE : 0;
-    ret->n = s.seen[end].depth;
-    for (unsigned at = (unsigned)end; s.seen[at].edge; at = s.seen[at].parent)
-        ret->edges[s.seen[at].depth - 1] = s.seen[at].edge;
-    return (int)ret->n;
+    return trace(&s, end, ret);
+}
+
+int molt_world_way_between(const struct molt_world *world, const struct molt_type *from,
+                           const struct molt_type *to, struct molt_way *ret)
+{
+    struct search s;
+    ret->n = 0;
+    if (from == to)
+        return 0;
+    int end = is_many(from) ? search_to(&s, world, from, to) : -1;
+    return end < 0 ? MOLT_ECHANGE : trace(&s, end, ret);
 }

@@ -52,6 +52,11 @@ int molt_world_way(const struct molt_world *world, const struct molt_type *type,
 const struct molt_recipe *molt_world_same(const struct molt_world *world,
                                           const struct molt_type *type);
 
+/* The same from @from to just @to, whichever @world has, without authors' functions: what
+ * somebody in @world can follow at any moment. MOLT_ECHANGE. */
+int molt_world_way_between(const struct molt_world *world, const struct molt_type *from,
+                           const struct molt_type *to, struct molt_way *ret);
+
 /* A number that all worlds share between which no layout changed; it grows with each
  * commit that brings recipes, changes a type that there may be blocks of, or the state of a
  * server. Its low byte is never 0. */
