@@ -11,8 +11,13 @@
  *
  * Values are copied in and out: no pointer to a row ever leaves the table, and
  * what a get returns was one row at one instant. The type of the key and of
- * the value that is passed must be the table's (the same type with the same
- * layout), else MOLT_ETYPE; nothing is ever read as something else.
+ * the value that is passed must be the table's, else MOLT_ETYPE; nothing is ever
+ * read as something else.
+ *
+ * Rows follow their types: an upgrade that changes a struct converts all rows of
+ * it, or is refused, naming table, key and field. Code of the older version that
+ * runs on has each row converted on its way in and out, both ways; MOLT_ECHANGE
+ * if that can't be ("4294967296 doesn't fit into int"), and nothing was changed.
  *
  * Keys are integers, char arrays (strings: what stands behind the NUL does not
  * count), or other types without pointers, byte by byte: zero a struct before
@@ -26,7 +31,7 @@
  *
  * Every function may return MOLT_ESTALE (the handle is no table's any more),
  * MOLT_ENOENT (it never was one's, or, for keys, there is no such row),
- * MOLT_ETYPE, MOLT_EINVAL (NULL; a string that does not fit), MOLT_ENOPROC (a
+ * MOLT_ETYPE, MOLT_ECHANGE, MOLT_EINVAL (NULL; a string that does not fit), MOLT_ENOPROC (a
  * thread without runtime, or inside a change function, which must be pure), and
  * what writes also MOLT_EOWNER (the table is protected and another's).
  *

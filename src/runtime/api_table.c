@@ -46,9 +46,48 @@ static int vet(void *user, const struct molt_type *type, const void *bytes, bool
     return is_stored ? check_words(rt, type, bytes) : 0;
 }
 
+static const struct molt_world *world_here(void *user)
+{
+    const struct molt_runner *runner = molt_runner_here();
+    (void)user;
+    return runner ? molt_runner_world(runner) : NULL;
+}
+
 void molt_runtime_init_tables(struct molt_runtime *rt)
 {
-    molt_tables_init(&rt->tables, &(struct molt_tables_config){.vet = vet, .user = rt});
+    molt_tables_init(&rt->tables,
+                     &(struct molt_tables_config){.vet = vet, .world = world_here, .user = rt});
+}
+
+int molt_runtime_prepare_tables(struct molt_runtime *rt, const struct molt_world *world,
+                                struct molt_error *err)
+{
+    return molt_tables_prepare(&rt->tables, world, err);
+}
+
+int molt_runtime_close_tables(struct molt_runtime *rt, const struct molt_world *world,
+                              struct molt_error *err)
+{
+    return molt_tables_close(&rt->tables, world, err);
+}
+
+void molt_runtime_open_tables(struct molt_runtime *rt, const struct molt_world *world,
+                              bool is_committed)
+{
+    molt_tables_open(&rt->tables, world, is_committed);
+}
+
+int molt_runtime_check_tables(struct molt_runtime *rt, const struct molt_world *world,
+                              struct molt_error *err)
+{
+    return molt_tables_check(&rt->tables, world, err);
+}
+
+int molt_runtime_sweep_tables(struct molt_runtime *rt, size_t n_rows, size_t *n_changed)
+{
+    /* Acquire: pairs with the store of molt_stage_commit(). */
+    const struct molt_world *world = atomic_load_explicit(rt->current, memory_order_acquire);
+    return molt_tables_sweep(&rt->tables, world, n_rows, n_changed);
 }
 
 struct bequest {

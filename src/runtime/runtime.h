@@ -221,6 +221,24 @@ void molt_runtime_unprepare(struct molt_runtime *rt, const struct molt_conversio
  * to do. Those that are busy or suspended change over by themselves. */
 bool molt_runtime_sweep(struct molt_runtime *rt, int budget_ms);
 
+/* Tables go with an upgrade in the same way: rows are converted beside the tables while
+ * everything serves; operations on these tables wait from closing to opening, between which
+ * the commit is made; tables go on with what was made, or as they were. Opening is always
+ * called, before the commit's stage is aborted, too. check: would it succeed now? On failure
+ * @err names table, key and field. See runtime/table.h. */
+int molt_runtime_prepare_tables(struct molt_runtime *rt, const struct molt_world *world,
+                                struct molt_error *err);
+int molt_runtime_close_tables(struct molt_runtime *rt, const struct molt_world *world,
+                              struct molt_error *err);
+void molt_runtime_open_tables(struct molt_runtime *rt, const struct molt_world *world,
+                              bool is_committed);
+int molt_runtime_check_tables(struct molt_runtime *rt, const struct molt_world *world,
+                              struct molt_error *err);
+
+/* Nobody is in an older world: have pointers in @n_rows more rows lead to the images of
+ * the current one. 1: there are more; 0: that was all, the next call begins again. */
+int molt_runtime_sweep_tables(struct molt_runtime *rt, size_t n_rows, size_t *n_changed);
+
 /* Have nobody run module code: all workers stop between callbacks, no callback is suspended,
  * registered threads stand at a safe point or are offline. Tried for 20 ms at a time, between
  * which everybody goes on, until @deadline_ms from now: MOLT_ETIMEDOUT, naming who was in the

@@ -7,6 +7,9 @@
 #include <sys/random.h>
 
 #include "base/clock.h"
+#include "runtime/table_mirror.h"
+
+#define AGAIN 1 /* layouts changed meanwhile */
 
 /* ---- init and fini --------------------------------------------------------------- */
 
@@ -35,6 +38,7 @@ static void free_table(struct molt_table_retired *retired)
 {
     struct molt_table *table = (struct molt_table *)(void *)retired;
     molt_table_body_free(atomic_load_explicit(&table->body, memory_order_relaxed));
+    molt_table_body_free(table->parked);
     free(table);
 }
 
@@ -143,6 +147,17 @@ static void set_owner(struct molt_tables *tables, struct molt_table *table, molt
     atomic_store_explicit(&table->owner, owner, memory_order_release);
 }
 
+/* Lock, while no upgrade is being made. */
+static void lock_open(struct molt_tables *tables)
+{
+    for (unsigned spins = 0;; molt_seq_pause(&spins)) {
+        pthread_mutex_lock(&tables->lock);
+        if (!tables->is_closed)
+            return;
+        pthread_mutex_unlock(&tables->lock);
+    }
+}
+
 /* ---- create ------------------------------------------------------------------------------ */
 
 static int check_options(const struct molt_table_options *o, struct molt_error *err)
@@ -182,6 +197,23 @@ static struct molt_table *make(struct molt_tables *tables, const struct molt_tab
     return table;
 }
 
+/* New tables have the layouts of the current world also if older code makes them. Returns
+ * n_openings, which tells whether that is still so. MOLT_ECHANGE, MOLT_EINVAL. */
+static int64_t adapt(struct molt_tables *tables, struct molt_table_layout *layout,
+                     struct molt_error *err)
+{
+    struct molt_way key_way = {.n = 0}, value_way = {.n = 0};
+    pthread_mutex_lock(&tables->lock);
+    int64_t n = (int64_t)tables->n_openings;
+    int rc = tables->world
+                 ? molt_table_mirror_ways(tables->world, layout, "new", &key_way, &value_way, err)
+                 : 0;
+    pthread_mutex_unlock(&tables->lock);
+    if (rc > 0)
+        rc = molt_table_mirror_layout(layout, &key_way, &value_way, layout, err);
+    return rc < 0 ? rc : n;
+}
+
 /* Under the lock. */
 static int publish(struct molt_tables *tables, struct molt_table *table, molt_pid owner)
 {
@@ -215,13 +247,24 @@ int molt_tables_create(struct molt_tables *tables, molt_pid owner,
     int rc = check_options(o, err);
     if (rc < 0)
         return rc;
-    struct molt_table *table = make(tables, layout, o);
-    if (!table)
-        return molt_error_set(err, MOLT_ENOMEM, "no memory for a table");
-    pthread_mutex_lock(&tables->lock);
-    rc = publish(tables, table, owner);
-    molt_table handle = table->handle; /* from now on it may be dropped by others */
-    pthread_mutex_unlock(&tables->lock);
+    molt_table handle = 0;
+    struct molt_table *table = NULL;
+    do {
+        struct molt_table_layout adapted = *layout;
+        int64_t n_openings = adapt(tables, &adapted, err);
+        if (table)
+            free_table(&table->retired);
+        if (n_openings < 0)
+            return (int)n_openings;
+        table = make(tables, &adapted, o);
+        if (!table)
+            return molt_error_set(err, MOLT_ENOMEM, "no memory for a table");
+        lock_open(tables);
+        bool is_late = tables->n_openings != (uint64_t)n_openings;
+        rc = is_late ? AGAIN : publish(tables, table, owner);
+        handle = table->handle; /* from now on it may be dropped by others */
+        pthread_mutex_unlock(&tables->lock);
+    } while (rc == AGAIN);
     if (rc < 0) {
         free_table(&table->retired);
         return molt_error_set(err, rc, "can't make table '%s': %s", o->name ? o->name : "",
@@ -368,7 +411,7 @@ void molt_tables_owner_ended(struct molt_tables *tables, molt_pid owner,
 int molt_tables_clear(struct molt_tables *tables, molt_pid self, molt_table handle)
 {
     struct molt_table_body *old = NULL;
-    pthread_mutex_lock(&tables->lock);
+    lock_open(tables);
     struct molt_table *table;
     int rc = look_as_owner(tables, self, handle, &table);
     if (rc == MOLT_EOWNER && table->access == MOLT_TABLE_PUBLIC)

@@ -31,6 +31,8 @@
 #include "runtime/table_body.h"
 #include "runtime/table_epoch.h"
 
+struct molt_world;
+
 #define MOLT_TABLE_SLOT_BITS 20 /* of a handle */
 #define MOLT_TABLES_MAX MOLT_LIMIT(65536u, 64u)
 #define MOLT_TABLE_SEGMENT_SLOTS MOLT_LIMIT(256u, 2u)
@@ -43,7 +45,7 @@ struct molt_table {
     char name[MOLT_TABLE_NAME_MAX];
     uint32_t kind, access;
     uint64_t rows_max;
-    _Atomic(struct molt_table_body *) body;
+    _Atomic(struct molt_table_body *) body; /* NULL: closed, operations wait a moment */
     _Atomic(molt_pid) owner;
     _Atomic(struct molt_table *) next_name;
     /* Under the lock. */
@@ -51,6 +53,7 @@ struct molt_table {
     molt_pid heir;
     uint64_t heir_data;
     const struct molt_type *heritage_type;
+    struct molt_table_body *parked; /* the body, while it is closed */
 };
 
 struct molt_table_slot {
@@ -68,6 +71,8 @@ typedef int molt_table_vet_fn(void *user, const struct molt_type *type, const vo
 
 struct molt_tables_config {
     molt_table_vet_fn *vet; /* NULL: nothing */
+    /* The world that the calling thread is in. NULL: there are no other layouts. */
+    const struct molt_world *(*world)(void *user);
     void *user;
 };
 
@@ -82,6 +87,15 @@ struct molt_tables {
     pthread_mutex_t lock;
     struct molt_table_slot *free_slots;
     struct molt_list owners[MOLT_TABLE_OWNER_BUCKETS]; /* tables by owner */
+    const struct molt_world *world; /* whose layouts tables have; NULL: none was set */
+    uint64_t n_openings;            /* counts molt_tables_open() */
+    bool is_closed;                 /* no table is made or cleared meanwhile */
+    /* Of the executor: where the sweep is. */
+    struct {
+        uint32_t slot;
+        bool is_inside; /* behind key of that slot's table */
+        uint64_t key[MOLT_TABLE_KEY_WORDS];
+    } sweep;
 };
 
 /* @config may be NULL. */
@@ -142,6 +156,37 @@ int molt_tables_compare(struct molt_tables *tables, molt_table table, const void
 int64_t molt_tables_count(struct molt_tables *tables, molt_table table);
 int molt_tables_clear(struct molt_tables *tables, molt_pid self, molt_table table);
 
+/* ---- other layouts (table_migrate.c); by the executor -------------------------------- */
+
+/* Make all rows once more, in the layouts of @world, beside the tables, while everything
+ * serves; what is written meanwhile is, too. Nothing to do for tables whose types @world
+ * takes. MOLT_ECHANGE: a row can't be converted, or would become another row's key, @err
+ * names table, key and field; MOLT_EINVAL: the new type is none for a table; MOLT_ENOMEM. On
+ * failure nothing was prepared. @world stays until molt_tables_open(). */
+int molt_tables_prepare(struct molt_tables *tables, const struct molt_world *world,
+                        struct molt_error *err);
+
+/* Prepare what came since, and have operations on prepared tables wait until
+ * molt_tables_open(), which must come soon, on this thread. Fails like prepare. */
+int molt_tables_close(struct molt_tables *tables, const struct molt_world *world,
+                      struct molt_error *err);
+
+/* Whatever was prepared or closed: with @is_committed the tables go on with what was made
+ * for @world, which is the current one now, else as they were, and what was made is freed.
+ * Always to be called at the end. Can't fail. */
+void molt_tables_open(struct molt_tables *tables, const struct molt_world *world,
+                      bool is_committed);
+
+/* Whether molt_tables_prepare() would succeed now: it does, and throws away what it made. */
+int molt_tables_check(struct molt_tables *tables, const struct molt_world *world,
+                      struct molt_error *err);
+
+/* Nobody is in an older world than @world: lead pointers in rows on that lead into older
+ * images. @n_rows at most, from where the call before ended. 1: there is more; 0: that was the
+ * last table, the next call begins again. *n_changed is added to. */
+int molt_tables_sweep(struct molt_tables *tables, const struct molt_world *world, size_t n_rows,
+                      size_t *n_changed);
+
 /* ---- all of them ---------------------------------------------------------------- */
 
 int molt_tables_describe(struct molt_tables *tables, molt_table table,
@@ -151,6 +196,13 @@ int molt_tables_describe(struct molt_tables *tables, molt_table table,
  * MOLT_ENOMEM. @fn may do anything with tables. */
 int molt_tables_each(struct molt_tables *tables,
                      void (*fn)(void *user, const struct molt_table_info *info), void *user);
+
+/* Each table with its types: as molt_tables_each(). */
+int molt_tables_each_typed(struct molt_tables *tables,
+                           void (*fn)(void *user, const struct molt_table_info *info,
+                                      const struct molt_type *key_type,
+                                      const struct molt_type *value_type),
+                           void *user);
 
 /* Do rows of any table have words that may hold an address? */
 bool molt_tables_may_point(struct molt_tables *tables);
@@ -200,6 +252,13 @@ static inline struct molt_table_body *molt_table_body_of(struct molt_table *tabl
 {
     /* Seq_cst: see molt_table_enter(). */
     return atomic_load_explicit(&table->body, memory_order_seq_cst);
+}
+
+/* The same under the lock, also while it is closed. */
+static inline struct molt_table_body *molt_table_body_locked(struct molt_table *table)
+{
+    struct molt_table_body *body = molt_table_body_of(table);
+    return body ? body : table->parked;
 }
 
 #endif

@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include "runtime/table_mirror.h"
+
 struct molt_table_body *molt_table_body_new(const struct molt_table_layout *layout, bool is_ordered,
                                             uint64_t seed, uint64_t rows_max)
 {
@@ -33,6 +35,7 @@ void molt_table_body_free(struct molt_table_body *body)
     else
         molt_table_hash_fini(&body->hash);
     molt_table_rows_fini(&body->rows);
+    molt_table_mirror_free(atomic_load_explicit(&body->mirror, memory_order_relaxed));
     free(body);
 }
 
@@ -75,6 +78,14 @@ int molt_table_body_step(struct molt_table_body *body, const struct molt_table_c
     if (cursor->step != MOLT_TABLE_NEXT)
         return MOLT_ENOTSUP;
     return molt_table_hash_step(body, cursor->key, ret_key, ret_value);
+}
+
+void molt_table_body_tell_mirror(struct molt_table_body *body, const struct molt_table_row *row,
+                                 const struct molt_table_write *w)
+{
+    struct molt_table_mirror *mirror = atomic_load_explicit(&body->mirror, memory_order_seq_cst);
+    if (mirror)
+        molt_table_mirror_row(mirror, body, row, w->key, w->shard);
 }
 
 struct molt_table_row *molt_table_body_take(struct molt_table_body *body,

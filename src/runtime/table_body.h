@@ -2,7 +2,7 @@
 /* SPDX-FileCopyrightText: The molt authors */
 /*
  * The rows of a table in one index: what readers look at. A table has one body
- * at a time; clearing (and, one day, migrating) puts another in its place.
+ * at a time; clearing and migrating put another in its place.
  *
  * Threads: any that has entered the table's epochs, as long as it is inside.
  */
@@ -13,6 +13,8 @@
 #include "runtime/table_hash.h"
 #include "runtime/table_tree.h"
 #include "runtime/table_write.h"
+
+struct molt_table_mirror;
 
 /* What a step starts from. */
 struct molt_table_cursor {
@@ -26,6 +28,9 @@ struct molt_table_body {
     bool is_ordered;
     uint64_t seed;
     uint64_t rows_max; /* UINT64_MAX: no limit */
+    /* What writers keep up to date beside it, or NULL; owned. Seq_cst: who entered after the
+     * wait that follows the store sees it; see molt_table_enter(). */
+    _Atomic(struct molt_table_mirror *) mirror;
     union {
         struct molt_table_hash hash;
         struct molt_table_tree tree;
@@ -62,6 +67,20 @@ uint64_t molt_table_body_bytes(struct molt_table_body *body);
 struct molt_table_row *molt_table_body_take(struct molt_table_body *body,
                                             struct molt_table_write *w, int *rc);
 void molt_table_body_give(struct molt_table_body *body, unsigned shard, struct molt_table_row *row);
+
+/* By the slow half of the following. */
+void molt_table_body_tell_mirror(struct molt_table_body *body, const struct molt_table_row *row,
+                                 const struct molt_table_write *w);
+
+/* A write of @w is done: @row is what the key has now, NULL if nothing. Its place is
+ * locked still. */
+static inline void molt_table_body_wrote(struct molt_table_body *body,
+                                         const struct molt_table_row *row,
+                                         const struct molt_table_write *w)
+{
+    if (__builtin_expect(atomic_load_explicit(&body->mirror, memory_order_seq_cst) != NULL, 0))
+        molt_table_body_tell_mirror(body, row, w);
+}
 
 /* Copy out a row under a version that is asked afterwards. MOLT_ETYPE if it has
  * another layout. */

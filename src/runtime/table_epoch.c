@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: The molt authors */
 #include "runtime/table_epoch.h"
 
+#include <sched.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -126,4 +127,14 @@ void molt_table_retire(struct molt_table_epochs *epochs, struct molt_table_retir
 {
     molt_table_retire_later(epochs, retired, fn);
     molt_table_reclaim(epochs);
+}
+
+void molt_table_await_quiet(struct molt_table_epochs *epochs)
+{
+    /* Seq_cst: after the stores that have to be seen. */
+    uint64_t epoch = atomic_fetch_add_explicit(&epochs->now, 1, memory_order_seq_cst) + 1;
+    if (epochs->has_barrier)
+        molt_barrier_heavy(); /* pairs with molt_table_enter() */
+    while (!is_quiet(epochs, epoch))
+        sched_yield();
 }

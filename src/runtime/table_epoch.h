@@ -108,4 +108,8 @@ void molt_table_retire_later(struct molt_table_epochs *epochs, struct molt_table
                              void (*fn)(struct molt_table_retired *retired));
 void molt_table_reclaim(struct molt_table_epochs *epochs);
 
+/* Wait until everybody has left who is inside now: what was stored before the call is seen
+ * by all who are inside after it. The caller is outside. Those inside never block. */
+void molt_table_await_quiet(struct molt_table_epochs *epochs);
+
 #endif

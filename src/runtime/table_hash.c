@@ -252,6 +252,7 @@ static bool insert(struct molt_table_body *body, struct molt_table_bucket *b,
     }
     lead(&row->next, follow(&b->head));
     lead(&b->head, row);
+    molt_table_body_wrote(body, row, w);
     molt_seq_unlock(&b->seq);
     return true;
 }
@@ -272,6 +273,7 @@ bool molt_table_hash_write(struct molt_table_body *body, struct molt_table_write
     } else {
         if (act == MOLT_TABLE_REMOVE)
             lead(at, follow(&row->next));
+        molt_table_body_wrote(body, act == MOLT_TABLE_REMOVE ? NULL : row, w);
         molt_seq_unlock(&b->seq);
     }
     if (act == MOLT_TABLE_REMOVE)

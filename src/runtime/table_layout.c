@@ -3,6 +3,8 @@
 #include "runtime/table_layout.h"
 
 #include <endian.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "runtime/table_row.h"
@@ -198,6 +200,33 @@ void molt_table_key_decode(const struct molt_table_layout *layout, const uint64_
         uint64_t word = htobe64(words[i]);
         size_t left = layout->key_bytes - 8 * i;
         memcpy(to + 8 * i, &word, left < 8 ? left : 8);
+    }
+}
+
+static void print_bytes(const unsigned char *bytes, size_t n, char *buf, size_t size)
+{
+    size_t most = n < 16 ? n : 16;
+    int at = snprintf(buf, size, "0x");
+    for (size_t i = 0; i < most && (size_t)at < size; i++)
+        at += snprintf(buf + at, size - (size_t)at, "%02x", bytes[i]);
+    if (n > most && (size_t)at < size)
+        snprintf(buf + at, size - (size_t)at, "...");
+}
+
+void molt_table_key_print(const struct molt_table_layout *layout, const uint64_t *words, char *buf,
+                          size_t size)
+{
+    char key[MOLT_TABLE_KEY_MAX];
+    if (layout->key == MOLT_TABLE_KEY_UNSIGNED) {
+        snprintf(buf, size, "%" PRIu64, words[0]);
+    } else if (layout->key == MOLT_TABLE_KEY_SIGNED) {
+        snprintf(buf, size, "%" PRId64, (int64_t)(words[0] ^ UINT64_C(1) << 63));
+    } else {
+        molt_table_key_decode(layout, words, key);
+        if (layout->key == MOLT_TABLE_KEY_STRING)
+            snprintf(buf, size, "\"%.*s\"", (int)strnlen(key, layout->key_bytes), key);
+        else
+            print_bytes((unsigned char *)key, layout->key_bytes, buf, size);
     }
 }
 

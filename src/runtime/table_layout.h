@@ -62,6 +62,9 @@ static inline int molt_table_key_encode(const struct molt_table_layout *layout,
 }
 void molt_table_key_decode(const struct molt_table_layout *layout, const uint64_t *words,
                            void *ret_key);
+/* For people: 17, "alice", 0x0a0b.... */
+void molt_table_key_print(const struct molt_table_layout *layout, const uint64_t *words, char *buf,
+                          size_t size);
 int molt_table_key_compare(const uint64_t *a, const uint64_t *b, size_t n_words);
 
 /* 32 well mixed bits; @seed is secret, so that nobody can choose keys that all

@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "runtime/table.h"
+#include "runtime/table_visit.h"
 
-/* By who has entered. */
+/* Under the lock. */
 static void describe(struct molt_table *table, struct molt_table_info *info)
 {
-    struct molt_table_body *body = molt_table_body_of(table);
+    struct molt_table_body *body = molt_table_body_locked(table);
     *info = (struct molt_table_info){
         .table = table->handle,
         .kind = table->kind,
@@ -26,19 +26,28 @@ static void describe(struct molt_table *table, struct molt_table_info *info)
     snprintf(info->value_type, sizeof(info->value_type), "%s", body->layout.value_type->name);
 }
 
+/* Under the lock. */
+static int describe_handle(struct molt_tables *tables, molt_table handle,
+                           struct molt_table_info *ret_info, struct molt_table **ret)
+{
+    struct molt_table *table = molt_tables_look(tables, handle);
+    if (!table)
+        return molt_tables_why(tables, handle);
+    describe(table, ret_info);
+    ret_info->heir = table->heir;
+    *ret = table;
+    return 0;
+}
+
 int molt_tables_describe(struct molt_tables *tables, molt_table handle,
                          struct molt_table_info *ret_info)
 {
+    struct molt_table *table;
     if (!ret_info)
         return MOLT_EINVAL;
     /* The lock is for the heir. */
     pthread_mutex_lock(&tables->lock);
-    struct molt_table *table = molt_tables_look(tables, handle);
-    int rc = table ? 0 : molt_tables_why(tables, handle);
-    if (table) {
-        describe(table, ret_info);
-        ret_info->heir = table->heir;
-    }
+    int rc = describe_handle(tables, handle, ret_info, &table);
     pthread_mutex_unlock(&tables->lock);
     return rc;
 }
@@ -66,8 +75,11 @@ static int prepare(struct molt_tables *tables)
     return 0;
 }
 
-int molt_tables_each(struct molt_tables *tables,
-                     void (*fn)(void *user, const struct molt_table_info *info), void *user)
+int molt_tables_each_typed(struct molt_tables *tables,
+                           void (*fn)(void *user, const struct molt_table_info *info,
+                                      const struct molt_type *key_type,
+                                      const struct molt_type *value_type),
+                           void *user)
 {
     int count = 0, rc = prepare(tables);
     if (rc < 0)
@@ -75,13 +87,40 @@ int molt_tables_each(struct molt_tables *tables,
     uint32_t n = atomic_load_explicit(&tables->n_slots, memory_order_acquire);
     for (uint32_t i = 1; i <= n; i++) {
         struct molt_table_info info;
+        struct molt_table *table;
+        struct molt_table_layout layout = {.number = 0};
         molt_table handle = handle_at(tables, i);
-        if (handle && molt_tables_describe(tables, handle, &info) == 0) {
-            fn(user, &info);
-            count++;
-        }
+        pthread_mutex_lock(&tables->lock);
+        if (handle && describe_handle(tables, handle, &info, &table) == 0)
+            layout = molt_table_body_locked(table)->layout;
+        pthread_mutex_unlock(&tables->lock);
+        if (!layout.number)
+            continue;
+        fn(user, &info, layout.key_type, layout.value_type);
+        count++;
     }
     return count;
+}
+
+struct untyped {
+    void (*fn)(void *user, const struct molt_table_info *info);
+    void *user;
+};
+
+static void call_untyped(void *user, const struct molt_table_info *info,
+                         const struct molt_type *key_type, const struct molt_type *value_type)
+{
+    const struct untyped *untyped = user;
+    (void)key_type;
+    (void)value_type;
+    untyped->fn(untyped->user, info);
+}
+
+int molt_tables_each(struct molt_tables *tables,
+                     void (*fn)(void *user, const struct molt_table_info *info), void *user)
+{
+    struct untyped untyped = {fn, user};
+    return molt_tables_each_typed(tables, call_untyped, &untyped);
 }
 
 /* ---- scan ------------------------------------------------------------------------ */
@@ -143,19 +182,18 @@ static void look_at(struct look *look, const struct molt_type *type, const void 
 static int next_row(struct molt_tables *tables, molt_table handle, uint64_t *at, bool is_first,
                     struct molt_table_layout *layout, void *value)
 {
-    struct molt_table_thread *thread = molt_table_enter(&tables->epochs);
+    struct molt_table_visit v;
     uint64_t key[MOLT_TABLE_KEY_WORDS];
-    if (!thread)
-        return MOLT_ENOMEM;
-    struct molt_table *table = molt_tables_look(tables, handle);
-    struct molt_table_body *body = table ? molt_table_body_of(table) : NULL;
-    int rc = body && body->layout.may_point ? 0 : MOLT_ENOENT;
+    int rc = molt_table_visit_begin(tables, handle, &v);
+    if (rc < 0)
+        return rc == MOLT_ENOMEM ? rc : MOLT_ENOENT;
+    rc = v.body->layout.may_point ? 0 : MOLT_ENOENT;
     if (rc == 0) {
         struct molt_table_cursor cursor = {is_first ? NULL : at, MOLT_TABLE_NEXT};
-        *layout = body->layout;
-        rc = molt_table_body_step(body, &cursor, key, value);
+        *layout = v.body->layout;
+        rc = molt_table_body_step(v.body, &cursor, key, value);
     }
-    molt_table_leave(thread);
+    molt_table_visit_end(&v);
     if (rc == 0)
         memcpy(at, key, sizeof(key[0]) * layout->key_words);
     return rc;
@@ -201,7 +239,7 @@ bool molt_tables_may_point(struct molt_tables *tables)
     for (uint32_t i = 1; !may_point && i <= n; i++) {
         struct molt_table *table =
             atomic_load_explicit(&molt_tables_slot(tables, i)->table, memory_order_relaxed);
-        struct molt_table_body *body = table ? molt_table_body_of(table) : NULL;
+        struct molt_table_body *body = table ? molt_table_body_locked(table) : NULL;
         may_point = body && body->layout.may_point && molt_table_body_count(body) > 0;
     }
     pthread_mutex_unlock(&tables->lock);

@@ -3,30 +3,24 @@
 /* Operations on rows: enter, find the table, check types and rights, leave. */
 #include "runtime/table.h"
 
-struct visit {
-    struct molt_table_thread *thread;
-    struct molt_table *table;
-    struct molt_table_body *body;
-};
+#include "runtime/table_bridge.h"
 
-static inline int begin(struct molt_tables *tables, molt_table handle, struct visit *v)
+int molt_table_visit_again(struct molt_tables *tables, molt_table handle,
+                           struct molt_table_visit *v)
 {
-    v->body = NULL;
-    v->thread = molt_table_enter(&tables->epochs);
-    if (!v->thread)
-        return MOLT_ENOMEM;
-    v->table = molt_tables_look(tables, handle);
-    if (!v->table) {
+    for (unsigned spins = 0; !v->body;) {
+        /* Who closed it waits for this thread to leave, and for nothing else. */
         molt_table_leave(v->thread);
-        return molt_tables_why(tables, handle);
+        molt_seq_pause(&spins);
+        molt_table_enter(&tables->epochs); /* not the first time: it can't fail */
+        v->table = molt_tables_look(tables, handle);
+        if (!v->table) {
+            molt_table_leave(v->thread);
+            return molt_tables_why(tables, handle);
+        }
+        v->body = molt_table_body_of(v->table);
     }
-    v->body = molt_table_body_of(v->table);
     return 0;
-}
-
-static void end(struct visit *v)
-{
-    molt_table_leave(v->thread);
 }
 
 /* Are @key and @value what the table has? Then the key as words. */
@@ -63,18 +57,20 @@ static int vet_in(struct molt_tables *tables, const struct molt_type *type, cons
 
 int molt_tables_get(struct molt_tables *tables, const struct molt_table_args *args, void *ret_value)
 {
-    struct visit v;
+    struct molt_table_visit v;
     uint64_t key[MOLT_TABLE_KEY_WORDS];
     if (!ret_value)
         return MOLT_EINVAL;
-    int rc = begin(tables, args->table, &v);
+    int rc = molt_table_visit_begin(tables, args->table, &v);
     if (rc < 0)
         return rc;
     rc = take_types(&v.body->layout, args, key);
     if (rc == 0)
         rc = molt_table_body_get(v.body, key, ret_value);
+    else if (rc == MOLT_ETYPE)
+        rc = molt_table_bridge_get(tables, &v, args, ret_value);
     bool may_point = v.body->layout.may_point;
-    end(&v);
+    molt_table_visit_end(&v);
     return rc == 0 ? vet_out(tables, may_point, args->value_type, ret_value) : rc;
 }
 
@@ -110,21 +106,32 @@ static int check_write(enum molt_table_op op, const struct molt_table_args *args
     }
 }
 
+/* By who knows another layout. */
+static int write_other(struct molt_tables *tables, struct molt_table_visit *v,
+                       const struct molt_table_args *args, struct molt_table_write *w)
+{
+    if (w->op == MOLT_TABLE_OP_ADD && args->value_type && !has_field(args->value_type, args->field))
+        return MOLT_EINVAL;
+    return molt_table_bridge_write(tables, v, args, w);
+}
+
 /* By who has entered. */
-static int write_row(struct visit *v, const struct molt_table_args *args, uint64_t *key,
-                     struct molt_table_write *w)
+static int write_row(struct molt_tables *tables, struct molt_table_visit *v,
+                     const struct molt_table_args *args, uint64_t *key, struct molt_table_write *w)
 {
     const struct molt_table_layout *layout = &v->body->layout;
     int rc =
         w->op == MOLT_TABLE_OP_DELETE ? take_key(layout, args, key) : take_types(layout, args, key);
-    if (rc < 0)
+    if (rc < 0 && rc != MOLT_ETYPE)
         return rc;
-    if (w->op == MOLT_TABLE_OP_ADD && !has_field(layout->value_type, args->field))
-        return MOLT_EINVAL;
     /* Acquire: pairs with set_owner(); an heir that was told is the owner. */
     if (v->table->access == MOLT_TABLE_PROTECTED &&
         atomic_load_explicit(&v->table->owner, memory_order_acquire) != args->self)
         return MOLT_EOWNER;
+    if (rc < 0)
+        return write_other(tables, v, args, w);
+    if (w->op == MOLT_TABLE_OP_ADD && !has_field(layout->value_type, args->field))
+        return MOLT_EINVAL;
     w->key = key;
     w->shard = v->thread->index;
     return molt_table_body_write(v->body, w);
@@ -133,7 +140,7 @@ static int write_row(struct visit *v, const struct molt_table_args *args, uint64
 int molt_tables_write(struct molt_tables *tables, enum molt_table_op op,
                       const struct molt_table_args *args, void *ret)
 {
-    struct visit v;
+    struct molt_table_visit v;
     uint64_t key[MOLT_TABLE_KEY_WORDS];
     struct molt_table_write w = {.op = op,
                                  .value = args->value,
@@ -149,12 +156,12 @@ int molt_tables_write(struct molt_tables *tables, enum molt_table_op op,
     if (rc == 0 && args->value && args->key && args->key_type)
         rc = vet_in(tables, args->key_type, args->key);
     if (rc == 0)
-        rc = begin(tables, args->table, &v);
+        rc = molt_table_visit_begin(tables, args->table, &v);
     if (rc < 0)
         return rc;
-    rc = write_row(&v, args, key, &w);
+    rc = write_row(tables, &v, args, key, &w);
     bool may_point = v.body->layout.may_point;
-    end(&v);
+    molt_table_visit_end(&v);
     if (rc == 0 && op == MOLT_TABLE_OP_TAKE)
         vet_out(tables, may_point, args->value_type, ret);
     if (rc == 0 && op == MOLT_TABLE_OP_ADD && ret)
@@ -165,15 +172,16 @@ int molt_tables_write(struct molt_tables *tables, enum molt_table_op op,
 /* ---- step --------------------------------------------------------------------------- */
 
 /* By who has entered. */
-static int step_row(struct visit *v, const struct molt_table_args *args,
-                    const struct molt_type *ret_key_type, enum molt_table_step step, void *ret_key,
-                    void *ret_value)
+static int step_row(struct molt_tables *tables, struct molt_table_visit *v,
+                    const struct molt_table_args *args, const struct molt_type *ret_key_type,
+                    enum molt_table_step step, void *ret_key, void *ret_value)
 {
     const struct molt_table_layout *layout = &v->body->layout;
     uint64_t from[MOLT_TABLE_KEY_WORDS], key[MOLT_TABLE_KEY_WORDS];
-    if (args->value_type != layout->value_type || ret_key_type != layout->key_type)
-        return MOLT_ETYPE;
-    int rc = args->key ? take_key(layout, args, from) : 0;
+    bool is_ours = args->value_type == layout->value_type && ret_key_type == layout->key_type;
+    int rc = is_ours && args->key ? take_key(layout, args, from) : 0;
+    if (!is_ours || rc == MOLT_ETYPE)
+        return molt_table_bridge_step(tables, v, args, step, ret_key, ret_key_type, ret_value);
     struct molt_table_cursor cursor = {.key = args->key ? from : NULL, .step = step};
     if (rc == 0)
         rc = molt_table_body_step(v->body, &cursor, key, ret_value);
@@ -186,15 +194,15 @@ int molt_tables_step(struct molt_tables *tables, const struct molt_table_args *a
                      enum molt_table_step step, void *ret_key, const struct molt_type *ret_key_type,
                      void *ret_value)
 {
-    struct visit v;
+    struct molt_table_visit v;
     if (!ret_key || !ret_value || step > MOLT_TABLE_FROM || (step == MOLT_TABLE_FROM && !args->key))
         return MOLT_EINVAL;
-    int rc = begin(tables, args->table, &v);
+    int rc = molt_table_visit_begin(tables, args->table, &v);
     if (rc < 0)
         return rc;
-    rc = step_row(&v, args, ret_key_type, step, ret_key, ret_value);
+    rc = step_row(tables, &v, args, ret_key_type, step, ret_key, ret_value);
     bool may_point = v.body->layout.may_point;
-    end(&v);
+    molt_table_visit_end(&v);
     if (rc < 0)
         return rc;
     vet_out(tables, may_point, ret_key_type, ret_key);
@@ -205,28 +213,30 @@ int molt_tables_compare(struct molt_tables *tables, molt_table handle, const voi
                         const struct molt_type *a_type, const void *b,
                         const struct molt_type *b_type, int *ret_order)
 {
-    struct visit v;
+    struct molt_table_visit v;
     uint64_t one[MOLT_TABLE_KEY_WORDS], other[MOLT_TABLE_KEY_WORDS];
-    int rc = begin(tables, handle, &v);
+    int rc = molt_table_visit_begin(tables, handle, &v);
     if (rc < 0)
         return rc;
     const struct molt_table_layout *layout = &v.body->layout;
-    rc = take_key(layout, &(struct molt_table_args){.key = a, .key_type = a_type}, one);
+    const struct molt_table_args first = {.key = a, .key_type = a_type},
+                                 second = {.key = b, .key_type = b_type};
+    rc = molt_table_bridge_key(tables, layout, &first, one);
     if (rc == 0)
-        rc = take_key(layout, &(struct molt_table_args){.key = b, .key_type = b_type}, other);
+        rc = molt_table_bridge_key(tables, layout, &second, other);
     if (rc == 0)
         *ret_order = molt_table_key_compare(one, other, layout->key_words);
-    end(&v);
+    molt_table_visit_end(&v);
     return rc;
 }
 
 int64_t molt_tables_count(struct molt_tables *tables, molt_table handle)
 {
-    struct visit v;
-    int rc = begin(tables, handle, &v);
+    struct molt_table_visit v;
+    int rc = molt_table_visit_begin(tables, handle, &v);
     if (rc < 0)
         return rc;
     uint64_t count = molt_table_body_count(v.body);
-    end(&v);
+    molt_table_visit_end(&v);
     return (int64_t)count;
 }

@@ -257,6 +257,7 @@ static enum outcome insert(struct molt_table_body *body, struct molt_tree_node *
     for (uint32_t k = 0; k < tree->key_words; k++)
         atomic_store_explicit(&molt_tree_key(tree, leaf, i)[k], w->key[k], memory_order_relaxed);
     molt_tree_set(tree, leaf, i, row);
+    molt_table_body_wrote(body, row, w);
     molt_seq_unlock(&leaf->seq);
     return DONE;
 }
@@ -276,10 +277,12 @@ static enum outcome write_leaf(struct molt_table_body *body, struct molt_tree_no
         molt_seq_unlock_same(&leaf->seq);
         return DONE;
     default:
+        molt_table_body_wrote(body, row, w);
         molt_seq_unlock(&leaf->seq);
         return DONE;
     }
     molt_tree_close(&body->tree, leaf, i, 0);
+    molt_table_body_wrote(body, NULL, w);
     bool is_empty = molt_tree_n(leaf) == 0;
     molt_seq_unlock(&leaf->seq);
     molt_table_body_give(body, w->shard, row);

@@ -108,6 +108,8 @@ enum molt_table_act molt_table_write_apply(const struct molt_table_layout *layou
         return MOLT_TABLE_REMOVE;
     case MOLT_TABLE_OP_DELETE:
         return MOLT_TABLE_REMOVE;
+    case MOLT_TABLE_OP_TOUCH:
+        return MOLT_TABLE_CHANGED;
     case MOLT_TABLE_OP_ADD:
         add_to_field(layout, row, w);
         return MOLT_TABLE_CHANGED;

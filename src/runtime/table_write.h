@@ -21,6 +21,7 @@ enum molt_table_op {
     MOLT_TABLE_OP_SWAP,
     MOLT_TABLE_OP_DELETE_SAME,
     MOLT_TABLE_OP_ADD,
+    MOLT_TABLE_OP_TOUCH, /* changes nothing, but counts as a write of the row */
 };
 
 struct molt_table_write {

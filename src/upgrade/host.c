@@ -15,7 +15,8 @@
 /* First and longest wait before pinned versions are looked at again: pointers
  * in blocks vanish without an event. */
 #define LOOK_AGAIN_FIRST_MS MOLT_LIMIT(250u, 1u)
-#define SWEEP_MS 10 /* of the sweep after an upgrade, between other work */
+#define SWEEP_ROWS MOLT_LIMIT(16384u, 2u) /* of tables, at a time */
+#define SWEEP_MS 10                       /* of the sweep after an upgrade, between other work */
 #define LOOK_AGAIN_MAX_MS MOLT_LIMIT(16000u, 8u)
 
 struct molt_code *molt_host_code(struct molt_host *host)
@@ -238,6 +239,30 @@ static void drain(int fd)
         ;
 }
 
+static void count_old_world(void *user, const struct molt_world_info *info)
+{
+    size_t *n = user;
+    *n += !info->is_current;
+}
+
+/* Rows may hold what lives in old versions longer than anybody else: when nobody is in an
+ * older world any more, lead their pointers on. True: pins may have gone. */
+static bool sweep_tables(struct molt_host *host)
+{
+    size_t n_old = 0, n_worlds = 0;
+    molt_code_each_version(host->code, count_old, &n_old);
+    molt_code_each_world(host->code, count_old_world, &n_worlds);
+    if (n_old == 0 || n_worlds > 0)
+        return false;
+    if (molt_runtime_sweep_tables(host->runtime, SWEEP_ROWS, &host->n_swept)) {
+        molt_host_wake(host);
+        return false;
+    }
+    bool has_changed = host->n_swept > 0;
+    host->n_swept = 0;
+    return has_changed;
+}
+
 int molt_host_housekeep(struct molt_host *host)
 {
     drain(host->idle_fd);
@@ -245,6 +270,8 @@ int molt_host_housekeep(struct molt_host *host)
     if (!molt_runtime_sweep(host->runtime, SWEEP_MS))
         molt_host_wake(host);
     int n = molt_code_reclaim(host->code, molt_runtime_scan, host->runtime);
+    if (sweep_tables(host))
+        n += molt_code_reclaim(host->code, molt_runtime_scan, host->runtime);
     look_again(host, n);
     return n;
 }

@@ -22,6 +22,7 @@ struct molt_host {
     int event_fd;           /* epoll over the two below: readable when there is work */
     int idle_fd;            /* eventfd: a world may have become free */
     int timer_fd;           /* timerfd: look again at pinned versions */
+    size_t n_swept;         /* rows whose pointers were led on since the sweep began */
     unsigned look_again_ms; /* backs off while nothing changes */
     bool is_started;
     molt_unloaded_fn *on_unloaded;

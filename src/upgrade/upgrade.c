@@ -86,11 +86,28 @@ static int decide(struct molt_host *host, struct molt_world *new_world, struct m
 static int convert(struct molt_host *host, const struct molt_decision *decision, int deadline_ms,
                    struct molt_error *err)
 {
-    int rc = molt_runtime_prepare(host->runtime, &decision->conversion, deadline_ms, err);
+    struct molt_world *world = decision->conversion.new_world;
+    int rc = molt_runtime_prepare_tables(host->runtime, world, err);
+    if (rc == 0)
+        rc = molt_runtime_prepare(host->runtime, &decision->conversion, deadline_ms, err);
     if (rc == 0)
         rc = molt_runtime_hold(host->runtime, &decision->conversion, deadline_ms, err);
-    if (rc < 0)
+    if (rc < 0) {
         molt_runtime_unprepare(host->runtime, &decision->conversion);
+        molt_runtime_open_tables(host->runtime, world, false);
+    }
+    return rc;
+}
+
+/* The switch, of tables and world. */
+static int commit(struct molt_host *host, uint64_t stage, const struct molt_decision *decision,
+                  uint64_t *ret_world, struct molt_error *err)
+{
+    struct molt_world *world = decision->conversion.new_world;
+    int rc = molt_runtime_close_tables(host->runtime, world, err);
+    if (rc == 0)
+        rc = molt_stage_commit(host->code, stage, ret_world, err);
+    molt_runtime_open_tables(host->runtime, world, rc == 0);
     return rc;
 }
 
@@ -132,7 +149,7 @@ static int run(struct molt_host *host, uint64_t stage, int deadline_ms,
         rc = convert(host, &decision, deadline_ms, err);
     uint64_t t2 = molt_clock_ns();
     if (rc == 0) {
-        rc = molt_stage_commit(host->code, stage, &r->world, err);
+        rc = commit(host, stage, &decision, &r->world, err);
         r->switch_ns = molt_clock_ns() - t2;
         if (rc < 0)
             molt_runtime_unprepare(host->runtime, &decision.conversion);

@@ -107,7 +107,7 @@ static void what_points_to_a_block_is_not_stored(void **state)
 #define ROW(fields)                                                                                \
     HEAD "struct row { " fields " };\n"                                                            \
          "int shop_make(void)\n{\n    molt_table t;\n"                                             \
-         "    struct molt_table_options o = {.name = \"rows\"};\n"                                 \
+         "    struct molt_table_options o = {.name = \"rows\", .access = MOLT_TABLE_PUBLIC};\n"    \
          "    OK(molt_table_new(long, struct row, &o, &t, NULL) == 0);\n"                          \
          "    struct row row = {0};\n    row.n = 41;\n"                                            \
          "    return molt_table_put(t, &(long){1}, &row);\n}\n"                                    \
@@ -135,10 +135,147 @@ static void rows_outlive_code_and_are_never_misread(void **state)
     /* Another layout of the same name. */
     sound_module(&s, "shop", ROW_HEADER, ROW("int more; long n;"));
     sound_upgrade(&s);
-    assert_int_equal(sound_call(&s, "shop", "shop_get"), MOLT_ETYPE);
+    assert_int_equal(sound_call(&s, "shop", "shop_get"), 41);
+    /* The way back. */
     sound_module(&s, "shop", ROW_HEADER, ROW("long n;"));
     sound_upgrade(&s);
     assert_int_equal(sound_call(&s, "shop", "shop_get"), 41);
+    sound_close(&s);
+}
+
+static void rows_gain_fields_and_widen_and_go_back(void **state)
+{
+    (void)state;
+    struct sound s;
+    sound_open(&s);
+    sound_module(&s, "shop", ROW_HEADER, ROW("int n; short kind;"));
+    sound_upgrade(&s);
+    assert_int_equal(sound_call(&s, "shop", "shop_make"), 0);
+    sound_module(&s, "shop", ROW_HEADER, ROW("short more[9]; long kind; long n; char note[40];"));
+    sound_upgrade(&s);
+    assert_int_equal(sound_call(&s, "shop", "shop_get"), 41);
+    sound_module(&s, "shop", ROW_HEADER, ROW("int n; short kind;"));
+    sound_upgrade(&s);
+    assert_int_equal(sound_call(&s, "shop", "shop_get"), 41);
+    sound_close(&s);
+}
+
+#define BIG_HEADER "int shop_make(void);\nint shop_get(void);\nint shop_big(void);\n"
+#define BIG(type)                                                                                  \
+    ROW(type " n;")                                                                                \
+    "int shop_big(void)\n{\n    molt_table t;\n    struct row row = {0};\n"                        \
+    "    row.n = (" type ")(1L << 40);\n"                                                          \
+    "    OK(molt_table_find(\"rows\", &t) == 0);\n"                                                \
+    "    return molt_table_put(t, &(long){17}, &row);\n}\n"
+
+static void rows_that_do_not_fit_refuse_and_are_named(void **state)
+{
+    (void)state;
+    struct sound s;
+    sound_open(&s);
+    sound_module(&s, "shop", BIG_HEADER, BIG("int"));
+    sound_upgrade(&s);
+    assert_int_equal(sound_call(&s, "shop", "shop_make"), 0);
+    sound_module(&s, "shop", BIG_HEADER, BIG("unsigned"));
+    sound_upgrade(&s);
+    assert_int_equal(sound_call(&s, "shop", "shop_get"), 41);
+    sound_module(&s, "shop", BIG_HEADER, BIG("long"));
+    sound_upgrade(&s);
+    assert_int_equal(sound_call(&s, "shop", "shop_big"), 0);
+    /* No way for new code, as the matcher sees it. */
+    sound_module(&s, "shop", BIG_HEADER, BIG("short"));
+    sound_refused(&s, MOLT_ECHANGE, "table 'rows'");
+    assert_int_equal(sound_call(&s, "shop", "shop_get"), 41);
+    /* There is a way back, but not for this row. */
+    sound_module(&s, "shop", BIG_HEADER, BIG("unsigned"));
+    sound_refused(&s, MOLT_ECHANGE, "key 17");
+    assert_non_null(strstr(rig_error(s.rig), "1099511627776"));
+    assert_int_equal(sound_call(&s, "shop", "shop_get"), 41);
+    sound_close(&s);
+}
+
+/* A server that stays in its callback, and reads and writes a row when it is told to. */
+#define STAYER(fields, keep)                                                                       \
+    ROW(fields)                                                                                    \
+    "struct stay { long n; };\n"                                                                   \
+    "static int init(long *s, const struct stay *arg)\n{\n    (void)s;\n    (void)arg;\n    "      \
+    "return 0;\n}\n"                                                                               \
+    "static int on_stay(long *s, struct stay *m)\n{\n    (void)s;\n    (void)m;\n"                 \
+    "    molt_table t;\n    struct row row = {0};\n    int64_t sum = 0;\n"                         \
+    "    molt_table_find(\"rows\", &t);\n    SET(CELL_A, 1);\n    WAIT(CELL_GO);\n"                \
+    "    int rc = molt_table_get(t, &(long){1}, &row);\n"                                          \
+    "    SET(CELL_B, rc ? rc : row.n);\n"                                                          \
+    "    row.n++;\n    molt_table_put(t, &(long){1}, &row);\n"                                     \
+    "    molt_table_add(t, &(long){1}, struct row, n, 10, &sum);\n"                                \
+    "    SET(CELL_C, sum);\n    return 0;\n}\n"                                                    \
+    "MOLT_SERVER(stayer, long, .init = MOLT_FN(init), .on = { MOLT_CAST(struct stay, on_stay) "    \
+    "});\n"                                                                                        \
+    "int shop_stay(void)\n{\n    return molt_send(\"stayer\", molt_new(struct stay));\n}\n"        \
+    "int shop_keep(void)\n{\n    molt_table t;\n    struct row row = {0};\n"                       \
+    "    OK(molt_table_find(\"rows\", &t) == 0 && molt_table_get(t, &(long){1}, &row) == 0);\n"    \
+    "    int kept = (int)row." keep ";\n    row." keep " = 77;\n"                                  \
+    "    OK(molt_table_put(t, &(long){1}, &row) == 0);\n    return kept;\n}\n"
+
+#define STAYER_HEADER ROW_HEADER "int shop_stay(void);\nint shop_keep(void);\n"
+
+static void a_straggler_works_on_the_rows_of_new_code(void **state)
+{
+    (void)state;
+    struct sound s;
+    sound_open(&s);
+    sound_module(&s, "shop", STAYER_HEADER, STAYER("long n;", "n"));
+    sound_upgrade(&s);
+    assert_int_equal(sound_call(&s, "shop", "shop_make"), 0);
+    sound_spawn("stayer");
+    assert_int_equal(sound_call(&s, "shop", "shop_stay"), 0);
+    cell_await(&s.a, 1);
+    sound_module(&s, "shop", STAYER_HEADER, STAYER("int before; long n; long kept;", "kept"));
+    sound_upgrade(&s);
+    assert_int_equal(sound_call(&s, "shop", "shop_keep"), 0);
+    assert_int_equal(sound_call(&s, "shop", "shop_keep"), 77);
+    atomic_store(&s.go.value, 1);
+    cell_await(&s.c, 52);
+    assert_int_equal(atomic_load(&s.b.value), 41);
+    assert_int_equal(sound_call(&s, "shop", "shop_get"), 52);
+    assert_int_equal(sound_call(&s, "shop", "shop_keep"), 77);
+    sound_close(&s);
+}
+
+/* ---- pointers in rows ------------------------------------------------------------ */
+
+#define HOOK_HEADER "int shop_hook(void);\nint shop_call(void);\n"
+#define HOOK(fields, result)                                                                       \
+    HEAD "struct hook { " fields " int (*fn)(void); const char *text; };\n"                        \
+         "static int local(void)\n{\n    return " result ";\n}\n"                                  \
+         "int shop_hook(void)\n{\n    molt_table t;\n"                                             \
+         "    struct molt_table_options o = {.name = \"hooks\"};\n"                                \
+         "    OK(molt_table_new(long, struct hook, &o, &t, NULL) == 0);\n"                         \
+         "    struct hook hook = {0};\n    hook.fn = local;\n    hook.text = \"hello\";\n"         \
+         "    return molt_table_put(t, &(long){1}, &hook);\n}\n"                                   \
+         "int shop_call(void)\n{\n    molt_table t;\n    struct hook hook = {0};\n"                \
+         "    OK(molt_table_find(\"hooks\", &t) == 0);\n"                                          \
+         "    OK(molt_table_get(t, &(long){1}, &hook) == 0);\n"                                    \
+         "    return strcmp(hook.text, \"hello\") == 0 ? hook.fn() : -1;\n}\n"
+
+static void pointers_in_rows_follow_and_pins_go(void **state)
+{
+    (void)state;
+    struct sound s;
+    sound_open(&s);
+    sound_module(&s, "shop", HOOK_HEADER, HOOK("", "1"));
+    sound_upgrade(&s);
+    assert_int_equal(sound_call(&s, "shop", "shop_hook"), 0);
+    assert_int_equal(sound_call(&s, "shop", "shop_call"), 1);
+    /* The layout changes. */
+    sound_module(&s, "shop", HOOK_HEADER, HOOK("long more;", "2"));
+    sound_upgrade(&s);
+    assert_int_equal(sound_call(&s, "shop", "shop_call"), 2);
+    rig_await_unloaded(s.rig, "shop", 5000);
+    /* The code alone changes: housekeeping leads them on. */
+    sound_module(&s, "shop", HOOK_HEADER, HOOK("long more;", "3"));
+    sound_upgrade(&s);
+    rig_await_unloaded(s.rig, "shop", 5000);
+    assert_int_equal(sound_call(&s, "shop", "shop_call"), 3);
     sound_close(&s);
 }
 
@@ -148,6 +285,10 @@ int main(void)
         cmocka_unit_test(modules_use_tables_of_their_own_types),
         cmocka_unit_test(what_points_to_a_block_is_not_stored),
         cmocka_unit_test(rows_outlive_code_and_are_never_misread),
+        cmocka_unit_test(rows_gain_fields_and_widen_and_go_back),
+        cmocka_unit_test(rows_that_do_not_fit_refuse_and_are_named),
+        cmocka_unit_test(a_straggler_works_on_the_rows_of_new_code),
+        cmocka_unit_test(pointers_in_rows_follow_and_pins_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
