@@ -83,6 +83,10 @@ static void emit_number(struct emit *e, const char *path, const struct field *f,
                         const struct field *old, uint64_t h)
 {
     char text[64];
+    if (old->kind == F_FLOAT) { /* refused */
+        row(e, "CELL_NEVER", path, "", "0, 0");
+        return;
+    }
     bool is_signed = old->kind == F_INT || old->kind == F_BITS || old->kind == F_INTS ||
                              old->kind == F_GRID || old->kind == F_LIST || old->kind == F_FLEX
                          ? old->is_signed
