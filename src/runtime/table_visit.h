@@ -20,9 +20,10 @@ struct molt_table_visit {
 int molt_table_visit_again(struct molt_tables *tables, molt_table handle,
                            struct molt_table_visit *v);
 
-/* MOLT_ENOMEM, MOLT_ESTALE, MOLT_ENOENT: nothing to end. */
-static inline int molt_table_visit_begin(struct molt_tables *tables, molt_table handle,
-                                         struct molt_table_visit *v)
+/* MOLT_ENOMEM, MOLT_ESTALE, MOLT_ENOENT: nothing to end. A call of its own would cost each
+ * operation a tenth. */
+static inline __attribute__((always_inline)) int
+molt_table_visit_begin(struct molt_tables *tables, molt_table handle, struct molt_table_visit *v)
 {
     v->body = NULL;
     v->thread = molt_table_enter(&tables->epochs);
