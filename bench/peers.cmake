@@ -27,6 +27,9 @@ add_executable(molt-bench-http http/main.c http/report.c http/servers.c)
 target_link_libraries(molt-bench-http PRIVATE molt_bench_tool)
 add_dependencies(molt-bench-http molt-plain-server molt-host)
 
+add_executable(molt-realc realc/main.c)
+target_link_libraries(molt-realc PRIVATE molt_bench_tool)
+
 add_executable(molt-demo demo.c demo/edits.c demo/follow.c)
 target_link_libraries(molt-demo PRIVATE molt_bench_tool)
 add_dependencies(molt-demo molt-cli molt-host)

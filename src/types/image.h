@@ -71,6 +71,10 @@ int molt_image_check_layouts(struct molt_image *image, struct molt_error *err);
 /* Open everything and fill the meta, but for digest and content. */
 int molt_image_begin(const void *bytes, size_t len, const struct molt_image_options *options,
                      struct molt_image *ret, struct molt_error *err);
+/* The same for any ELF file with debug info: of a meta only the types, which are all structs
+ * and unions with a name that are complete in some unit, each once. */
+int molt_image_begin_debug(const void *bytes, size_t len, const struct molt_image_options *options,
+                           struct molt_image *ret, struct molt_error *err);
 void molt_image_fini(struct molt_image *image);
 
 /* Does a name belong to a sanitizer's run time or instrumentation? */

@@ -464,22 +464,39 @@ static int run(struct molt_matcher *m, struct molt_match *match)
     return rc;
 }
 
-int molt_match_images(const struct molt_match_side *from, const struct molt_match_side *to,
-                      const struct molt_match_options *options, struct molt_match *ret,
-                      struct molt_error *err)
+/* How a side is read: molt_image_begin() or molt_image_begin_debug(). */
+typedef int reader(const void *bytes, size_t len, const struct molt_image_options *options,
+                   struct molt_image *ret, struct molt_error *err);
+
+static void take_census(const struct molt_matcher *m, const struct molt_match *match,
+                        struct molt_match_census *ret)
+{
+    const struct molt_meta *old = m->from.meta;
+    *ret = (struct molt_match_census){.n_types = old->n_types};
+    for (size_t i = 0; i < old->n_types; i++)
+        ret->n_same += same_type(m->to.meta, &old->types[i]) < m->to.meta->n_types;
+    ret->n_gone = ret->n_types - ret->n_same - match->n_types;
+}
+
+static int compare(reader *read, const struct molt_match_side *from,
+                   const struct molt_match_side *to, const struct molt_match_options *options,
+                   struct molt_match *ret, struct molt_match_census *ret_census,
+                   struct molt_error *err)
 {
     static const struct molt_match_options none;
     struct molt_matcher m = {.options = options ? options : &none, .err = err};
     struct molt_image_options reading = {.project = m.options->project,
                                          .allow_sanitizer = m.options->allow_sanitizer};
     struct molt_match match = {0};
-    int rc = molt_image_begin(from->bytes, from->len, &reading, &m.from, err);
+    int rc = read(from->bytes, from->len, &reading, &m.from, err);
     if (rc < 0)
         return rc;
-    rc = molt_image_begin(to->bytes, to->len, &reading, &m.to, err);
+    rc = read(to->bytes, to->len, &reading, &m.to, err);
     if (rc == 0) {
         m.hinted = m.options->is_backward ? &m.from : &m.to;
         rc = run(&m, &match);
+        if (rc == 0 && ret_census)
+            take_census(&m, &match, ret_census);
         molt_image_fini(&m.to);
     }
     molt_image_fini(&m.from);
@@ -488,6 +505,20 @@ int molt_match_images(const struct molt_match_side *from, const struct molt_matc
     else
         *ret = match;
     return rc;
+}
+
+int molt_match_images(const struct molt_match_side *from, const struct molt_match_side *to,
+                      const struct molt_match_options *options, struct molt_match *ret,
+                      struct molt_error *err)
+{
+    return compare(molt_image_begin, from, to, options, ret, NULL, err);
+}
+
+int molt_match_debug(const struct molt_match_side *from, const struct molt_match_side *to,
+                     const struct molt_match_options *options, struct molt_match *ret,
+                     struct molt_match_census *ret_census, struct molt_error *err)
+{
+    return compare(molt_image_begin_debug, from, to, options, ret, ret_census, err);
 }
 
 static bool is_key(const char *found, const char *key)

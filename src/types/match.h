@@ -83,6 +83,21 @@ struct molt_match_options {
 int molt_match_images(const struct molt_match_side *from, const struct molt_match_side *to,
                       const struct molt_match_options *options, struct molt_match *ret,
                       struct molt_error *err);
+
+/* How many types of the older file there are, and what became of those that the match says
+ * nothing of. The others are in match->types. */
+struct molt_match_census {
+    size_t n_types;
+    size_t n_same; /* and so is all that they reach */
+    size_t n_gone; /* no type of the newer file goes by their key */
+};
+
+/* The same for two ELF files that needn't be modules: every struct and union with a name
+ * that has debug info is a block's type. What rules of modules forbid is not looked at. For
+ * tools that measure the matcher. */
+int molt_match_debug(const struct molt_match_side *from, const struct molt_match_side *to,
+                     const struct molt_match_options *options, struct molt_match *ret,
+                     struct molt_match_census *ret_census, struct molt_error *err);
 /* The type with this old key; NULL if it didn't change. A header's key may be absolute in
  * the match, if that wasn't told the project. */
 const struct molt_match_type *molt_match_find(const struct molt_match *match, const char *from_key);
