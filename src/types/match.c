@@ -15,15 +15,6 @@
 
 /* ---- which is which --------------------------------------------------------- */
 
-static int add_renamed(struct molt_matcher *m, uint32_t old, uint32_t new)
-{
-    if (molt_array_grow(m->renamed, m->n_renamed, m->cap_renamed) < 0)
-        return MOLT_ENOMEM;
-    m->renamed[m->n_renamed++] = (struct molt_match_renamed){molt_graph_whole(&m->from.graph, old),
-                                                             molt_graph_whole(&m->to.graph, new)};
-    return 0;
-}
-
 static const char *unit_path(struct molt_image *image, size_t i)
 {
     struct molt_unit *unit = &image->debug.units[i];
@@ -64,8 +55,10 @@ static int find_renamed(struct molt_matcher *m, const struct molt_image_hint *h)
     rc = molt_graph_find(&other->graph, unit, h->text, &found, m->err);
     if (rc <= 0)
         return rc;
-    return m->options->is_backward ? add_renamed(m, h->type, found)
-                                   : add_renamed(m, found, h->type);
+    struct molt_match_renamed pair = {.old = found, .new = h->type, .is_hinted = true};
+    if (m->options->is_backward)
+        pair = (struct molt_match_renamed){.old = h->type, .new = found, .is_hinted = true};
+    return molt_match_add_renamed(m, pair);
 }
 
 static int find_all_renamed(struct molt_matcher *m)
@@ -77,7 +70,7 @@ static int find_all_renamed(struct molt_matcher *m)
         if (rc < 0)
             return rc;
     }
-    return 0;
+    return molt_match_find_tags(m);
 }
 
 static bool is_block_key(const char *key)
@@ -133,7 +126,7 @@ static size_t counterpart(struct molt_matcher *m, size_t i, bool *ret_is_twice)
     *ret_is_twice = n_old > 1 || n_new > 1;
     for (size_t k = 0; found == SIZE_MAX && k < m->to.meta->n_types; k++)
         if (is_block_key(m->to.meta->types[k].key) &&
-            molt_match_is_renamed(m, m->from.type_nodes[i], m->to.type_nodes[k]))
+            molt_match_renamed(m, m->from.type_nodes[i], m->to.type_nodes[k]))
             found = k;
     return found;
 }

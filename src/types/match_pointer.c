@@ -55,8 +55,9 @@ bool molt_match_is_type(struct molt_matcher *m, uint32_t old, uint32_t new, bool
     const struct molt_node *a = molt_match_old(m, old), *b = molt_match_new(m, new);
     if (a->kind != b->kind || a->is_union != b->is_union)
         return false;
-    if (molt_match_is_renamed(m, old, new)) {
-        m->subject.was_hinted |= m->trials == 0;
+    const struct molt_match_renamed *renamed = molt_match_renamed(m, old, new);
+    if (renamed) {
+        m->subject.was_hinted |= m->trials == 0 && renamed->is_hinted;
         return true;
     }
     if (!needs_key)

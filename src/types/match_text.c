@@ -88,6 +88,37 @@ void molt_match_line(struct molt_matcher *m, const char *fmt, ...)
     s->n_lines++;
 }
 
+static const char *file_text(const struct molt_graph *g, uint32_t type)
+{
+    const struct molt_node *node = &g->nodes[type];
+    bool has_file = (node->kind == MOLT_KIND_RECORD || node->kind == MOLT_KIND_ENUM) && node->file;
+    return has_file ? node->file->text : NULL;
+}
+
+/* For pointers (and arrays) that read alike, @text: what those that they lead to stand for, or
+ * the files that they are from. NULL: that doesn't tell them apart either. */
+static const char *pointees_text(struct molt_matcher *m, uint32_t old, uint32_t new,
+                                 const char *text)
+{
+    const struct molt_graph *f = &m->from.graph, *t = &m->to.graph;
+    for (unsigned depth = 0; depth < MOLT_CHAIN_MAX; depth++) {
+        old = molt_graph_whole(f, old);
+        new = molt_graph_whole(t, new);
+        enum molt_node_kind kind = f->nodes[old].kind;
+        if (kind != t->nodes[new].kind || (kind != MOLT_KIND_POINTER && kind != MOLT_KIND_ARRAY))
+            break;
+        old = f->nodes[old].target;
+        new = t->nodes[new].target;
+    }
+    const char *a = molt_match_type_text(m, &m->from, old);
+    const char *b = molt_match_type_text(m, &m->to, new);
+    if (strcmp(a, b) != 0)
+        return molt_match_text(m, "%s, %s -> %s", text, a, b);
+    a = file_text(f, old);
+    b = file_text(t, new);
+    return a && b && strcmp(a, b) != 0 ? molt_match_text(m, "%s of %s -> of %s", text, a, b) : NULL;
+}
+
 /* "long -> int"; when both are spelled alike, what the name stands for. */
 static const char *types_text(struct molt_matcher *m, uint32_t old, uint32_t new)
 {
@@ -97,7 +128,9 @@ static const char *types_text(struct molt_matcher *m, uint32_t old, uint32_t new
         a = molt_match_type_text(m, &m->from, molt_graph_whole(&m->from.graph, old));
         b = molt_match_type_text(m, &m->to, molt_graph_whole(&m->to.graph, new));
     }
-    return strcmp(a, b) == 0 ? NULL : molt_match_text(m, "%s -> %s", a, b);
+    if (strcmp(a, b) == 0)
+        return pointees_text(m, old, new, a);
+    return molt_match_text(m, "%s -> %s", a, b);
 }
 
 void molt_match_line_types(struct molt_matcher *m, const struct molt_match_place *at)

@@ -279,6 +279,38 @@ static void copy_union(struct molt_matcher *m, struct molt_step_list *list,
     molt_make_gap(list);
 }
 
+/* ---- nothing but pointers ------------------------------------------------------ */
+
+static bool is_data_pointer(const struct molt_graph *g, uint32_t type)
+{
+    const struct molt_node *node = &g->nodes[molt_graph_whole(g, type)];
+    return node->kind == MOLT_KIND_POINTER &&
+           g->nodes[molt_graph_whole(g, node->target)].kind != MOLT_KIND_FUNCTION;
+}
+
+/* Whichever member it holds, it is a pointer to data, of the same types as before. To which
+ * of them isn't known, as for a void pointer; and what changes must be a block. */
+static bool match_pointers(struct molt_matcher *m, struct molt_step_list *list,
+                           const struct molt_match_place *at, uint32_t old, uint32_t new)
+{
+    const struct molt_node *a = molt_match_old(m, old);
+    if (a->n_members == 0 || molt_match_align(at->old_align, at->old_at) < 8)
+        return false;
+    for (uint32_t i = 0; i < a->n_members; i++)
+        if (!is_data_pointer(&m->from.graph, a->members[i].type))
+            return false;
+    m->ignores_pointees = true;
+    bool is_same = molt_match_is_kept(m, old, new, 0);
+    m->ignores_pointees = false;
+    if (!is_same)
+        return false;
+    molt_make_leaf(&m->maker, list, molt_match_at(m, at),
+                   (struct molt_step){.kind = MOLT_STEP_POINTER,
+                                      .flags = MOLT_STEP_MUST_OWN,
+                                      .count = 1});
+    return true;
+}
+
 /* ---- the whole -------------------------------------------------------------- */
 
 static const char *remedy_of(struct molt_matcher *m, const struct molt_match_place *at)
@@ -314,7 +346,7 @@ void molt_match_union(struct molt_matcher *m, struct molt_step_list *list,
         return;
     }
     molt_match_line(m, "%s  a union whose members changed", *at.path ? at.path : m->subject.bare);
-    if (!molt_match_tagged(m, list, &at))
+    if (!molt_match_tagged(m, list, &at) && !match_pointers(m, list, &at, old, new))
         molt_match_refuse(m, &at, MOLT_MATCH_UNION, remedy_of(m, &at),
                           "it may hold any of its members, and they changed");
 }

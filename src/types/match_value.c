@@ -28,13 +28,14 @@ const struct molt_image_hint *molt_match_hint(struct molt_matcher *m, enum molt_
     return NULL;
 }
 
-bool molt_match_is_renamed(struct molt_matcher *m, uint32_t old, uint32_t new)
+const struct molt_match_renamed *molt_match_renamed(const struct molt_matcher *m, uint32_t old,
+                                                    uint32_t new)
 {
     for (size_t i = 0; i < m->n_renamed; i++)
         if (molt_graph_is_same(&m->from.graph, m->renamed[i].old, old) &&
             molt_graph_is_same(&m->to.graph, m->renamed[i].new, new))
-            return true;
-    return false;
+            return &m->renamed[i];
+    return NULL;
 }
 
 uint32_t molt_match_counterpart(struct molt_matcher *m, uint32_t new)

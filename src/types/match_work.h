@@ -42,6 +42,7 @@ struct molt_match_enum_pair {
 
 struct molt_match_renamed {
     uint32_t old, new; /* nodes, whole */
+    bool is_hinted;    /* MOLT_RENAMED_TYPE says so; else one typedef is the name of both */
 };
 
 struct molt_matcher {
@@ -159,8 +160,14 @@ bool molt_match_is_renumbered(const struct molt_matcher *m, bool is_old, uint32_
 const struct molt_image_hint *molt_match_hint(struct molt_matcher *m, enum molt_hint_kind kind,
                                               uint32_t owner, const char *field, const char *text,
                                               const int64_t *number);
-/* New name of an old type by MOLT_RENAMED_TYPE: does it lead from @old to @new? */
-bool molt_match_is_renamed(struct molt_matcher *m, uint32_t old, uint32_t new);
+/* How an old type got another name, or its only tag: from @old to @new; NULL: it didn't. */
+const struct molt_match_renamed *molt_match_renamed(const struct molt_matcher *m, uint32_t old,
+                                                    uint32_t new);
+/* Find the structs that had no tag but a typedef's name, and now have one; or the other way
+ * round. What has a counterpart of its own name in the other image is left alone. */
+int molt_match_find_tags(struct molt_matcher *m);
+/* Put a pair into matcher->renamed. */
+int molt_match_add_renamed(struct molt_matcher *m, struct molt_match_renamed pair);
 
 /* @n bytes in which anything may lie: any aligned word of them could be an address. */
 void molt_match_copy_bytes(struct molt_matcher *m, struct molt_step_list *list,

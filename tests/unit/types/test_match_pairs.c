@@ -367,6 +367,73 @@ static void what_stays_has_recipes_if_its_pointers_tell_something(void **state)
     match_fini(&p);
 }
 
+/* A union that can hold nothing but pointers is one, to whatever it is. */
+static void a_union_of_pointers_follows_what_it_leads_to(void **state)
+{
+    (void)state;
+    matched("struct item { int n; }; struct other { int k; };\n"
+            "struct t1 { union { struct item *a; struct other *b; } u; };\n"
+            "struct t2 { union { struct item *a; long n; } u; };\n"
+            "struct t3 { union { struct item *a; int (*f)(struct item *); } u; };\n",
+            "struct item { long n; }; struct other { int k; };\n"
+            "struct t1 { union { struct item *a; struct other *b; } u; };\n"
+            "struct t2 { union { struct item *a; long n; } u; };\n"
+            "struct t3 { union { struct item *a; int (*f)(struct item *); } u; };\n",
+            3);
+    const struct molt_match_type *t = match_verdict(&p, "struct t1", MOLT_MATCH_AUTOMATIC);
+    const struct molt_step *s = find_step(t, MOLT_STEP_POINTER, 0);
+    assert_int_equal(t->recipe->n_steps, 1);
+    assert_int_equal(s->type, 0);
+    assert_int_equal(s->flags, MOLT_STEP_MUST_OWN);
+    match_refused(&p, "struct t2", "union", "struct t2.u", "MOLT_TAGGED(struct t2, u, kind);");
+    match_refused(&p, "struct t3", "union", "struct t3.u", "MOLT_TAGGED(struct t3, u, kind);");
+    match_fini(&p);
+}
+
+/* The typedef by which the source speaks of a struct is a name of it, too. */
+static void a_typedefs_struct_may_get_a_tag_or_lose_it(void **state)
+{
+    (void)state;
+    static const char tagless[] = "typedef struct { int k, n; } item;\n"
+                                  "struct t1 { item *p; item in; };\n";
+    static const char tagged[] = "typedef struct item_s item; struct item_s { int k, n; };\n"
+                                 "struct t1 { item *p; item in; };\n";
+    for (int i = 0; i < 2; i++) {
+        matched(i ? tagged : tagless, i ? tagless : tagged, 1);
+        const struct molt_match_type *t = match_verdict(&p, "struct t1", MOLT_MATCH_AUTOMATIC);
+        assert_true(find_step(t, MOLT_STEP_POINTER, 0)->type ==
+                    molt_recipe_type_id(i ? "m/m.c:struct item_s" : "m/m.c:item"));
+        assert_int_equal(match_run(&p, true), 0);
+        match_verdict(&p, "struct t1", MOLT_MATCH_AUTOMATIC);
+        match_fini(&p);
+    }
+}
+
+/* ... but not if the tag meant another struct before. */
+static void a_tag_that_was_there_before_is_no_new_name(void **state)
+{
+    (void)state;
+    matched("struct item_s { int k; }; typedef struct { int n; } item;\n"
+            "struct t1 { item *p; struct item_s *q; };\n",
+            "struct item_s { int k; }; typedef struct item_s item;\n"
+            "struct t1 { item *p; struct item_s *q; };\n",
+            1);
+    match_refused(&p, "struct t1", "pointee", "struct t1.p", "MOLT_RENAMED_TYPE(");
+    assert_non_null(strstr(match_find(&p, "struct t1")->refusals[0].why, "item -> struct item_s"));
+    match_fini(&p);
+}
+
+/* "row * -> row *" would say nothing. */
+static void a_refused_pointee_is_told_from_its_namesake(void **state)
+{
+    (void)state;
+    matched("typedef long row; struct t1 { row *p; };\n",
+            "typedef int row; struct t1 { row *p; };\n", 1);
+    match_refused(&p, "struct t1", "pointee", "struct t1.p", "");
+    assert_non_null(strstr(match_find(&p, "struct t1")->refusals[0].why, "long -> int"));
+    match_fini(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -378,6 +445,10 @@ int main(void)
         cmocka_unit_test(files_of_a_module_keep_their_types_apart),
         cmocka_unit_test(bytes_of_elements_are_words_wherever_they_are_aligned),
         cmocka_unit_test(a_tag_lets_pointers_in_unions_be_followed),
+        cmocka_unit_test(a_union_of_pointers_follows_what_it_leads_to),
+        cmocka_unit_test(a_typedefs_struct_may_get_a_tag_or_lose_it),
+        cmocka_unit_test(a_tag_that_was_there_before_is_no_new_name),
+        cmocka_unit_test(a_refused_pointee_is_told_from_its_namesake),
         cmocka_unit_test(pointers_into_a_block_follow_what_they_point_to),
         cmocka_unit_test(a_quadruple_is_no_long_double),
         cmocka_unit_test(a_renamed_type_is_looked_for_in_its_own_file),
