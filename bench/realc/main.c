@@ -182,6 +182,15 @@ static void print_rules(int n, char **args, const struct figures *f)
         }
 }
 
+static void fini(struct figures *f)
+{
+    for (size_t k = 0; k < f->n_rules; k++) {
+        for (size_t i = 0; i < f->rules[k].n_examples; i++)
+            free(f->rules[k].examples[i]);
+        free(f->rules[k].name);
+    }
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 6 || argc % 3 != 0) {
@@ -206,6 +215,8 @@ int main(int argc, char **argv)
     }
     print_row("sum", &f[n]);
     print_rules(n, argv + 3, f);
+    for (int i = 0; i < n; i++)
+        fini(&f[i]);
     free(f);
     fclose(refusals);
     return 0;
