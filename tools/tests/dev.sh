@@ -70,7 +70,7 @@ stand_in sudo 'exit 1'
 
 run
 expect 0 '^    test ' 'no verb lists the verbs'
-[ "$(grep -c '^    ' out)" = 10 ] || { echo "FAILED: ten verbs" && failures=1; }
+[ "$(grep -c '^    ' out)" = 11 ] || { echo "FAILED: eleven verbs" && failures=1; }
 
 run frobnicate
 expect 1 "there is no verb 'frobnicate'" 'an unknown verb'
