@@ -332,8 +332,9 @@ struct molt_child_info {
  * there are. @ret may be NULL if @n is 0. */
 int molt_children(const char *supervisor, molt_pid pid, struct molt_child_info *ret, size_t n);
 
-/* A mutable global that starts fresh in every version. Without the mark an
- * upgrade that changes the module is refused. */
+/* A mutable global that starts fresh in every version. Without the mark its value follows by
+ * file, function, name and type, while nobody is inside of a callback; an upgrade whose new
+ * version can't take the value (a lock, an atomic, a narrower type) is refused. */
 #define MOLT_FRESH __attribute__((section("molt_fresh")))
 
 #define MOLT_EXTENSION_AS_(id, kind_, data_)                                                       \

@@ -160,25 +160,6 @@ static void check_server_names(struct check *check)
     }
 }
 
-/* Carrying mutable globals over isn't possible yet. Who marked or removed all
- * of them has said what shall become of their values. */
-static void check_globals(struct check *check)
-{
-    for (size_t i = 0; i < check->stage->n_items; i++) {
-        const struct molt_version *now = check->stage->items[i].version;
-        const struct molt_version *old =
-            now ? molt_world_find(check->stage->base, now->module) : NULL;
-        if (!old || old->meta->n_globals == 0 || now->meta->n_globals == 0)
-            continue;
-        refuse(check,
-               "%s@%u has mutable globals (%s%s), whose values %s@%u would lose: mark them "
-               "MOLT_FRESH if they may start anew in each version, or move them into the state "
-               "of a process",
-               old->module, old->number, old->meta->globals[0],
-               old->meta->n_globals > 1 ? ", ..." : "", now->module, now->number);
-    }
-}
-
 int molt_world_check(const struct molt_world *world, const struct molt_stage *stage,
                      struct molt_error *err)
 {
@@ -190,7 +171,9 @@ int molt_world_check(const struct molt_world *world, const struct molt_stage *st
         check_headers(&check, v);
     }
     check_server_names(&check);
-    check_globals(&check);
+    size_t len = check.reasons.len;
+    molt_carries_check(stage, &check.reasons);
+    check.n_reasons += check.reasons.len > len;
     int rc = check_types(&check);
     if (rc == 0 && check.reasons.is_failed)
         rc = MOLT_ENOMEM;

@@ -76,8 +76,9 @@ struct molt_world {
     /* Its versions' types, ascending by key, then by address. */
     size_t n_types;
     const struct molt_type **types;
-    struct molt_edge_node *edges;  /* that its stage brought; see layout.c */
-    struct molt_moves_node *moves; /* the same */
+    struct molt_edge_node *edges;    /* that its stage brought; see layout.c */
+    struct molt_moves_node *moves;   /* the same */
+    struct molt_carry_node *carries; /* the same */
 };
 
 /* Somebody who runs module code: a worker or a registered thread. */

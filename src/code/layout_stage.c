@@ -280,6 +280,7 @@ int molt_layouts_bind(struct molt_code *code, struct molt_stage *stage, struct m
     }
     world->edges = stage->edges;
     world->moves = stage->moves;
+    world->carries = stage->carries;
     return 0;
 }
 
@@ -304,6 +305,7 @@ void molt_layouts_commit(struct molt_code *code, struct molt_stage *stage)
         atomic_store_explicit(&code->moves, node, memory_order_release);
     }
     stage->moves = NULL;
+    molt_carries_commit(code, stage);
 }
 
 void molt_layouts_forget(struct molt_code *code, const struct molt_version *v)
@@ -334,4 +336,5 @@ void molt_layouts_free(struct molt_code *code)
         free_moves(node);
         node = next;
     }
+    molt_carries_free_all(code);
 }

@@ -11,7 +11,7 @@
 
 #include "base/buf.h"
 
-#define META_VERSION 2u
+#define META_VERSION 3u
 
 struct molt_meta *molt_meta_new(void)
 {
@@ -62,6 +62,16 @@ static void free_strings(char **strings, size_t n)
     free(strings);
 }
 
+static void free_globals(struct molt_meta_global *globals, size_t n)
+{
+    for (size_t i = 0; globals && i < n; i++) {
+        free(globals[i].name);
+        free(globals[i].type);
+        free(globals[i].obstacle);
+    }
+    free(globals);
+}
+
 void molt_meta_free(struct molt_meta *meta)
 {
     if (!meta)
@@ -76,7 +86,7 @@ void molt_meta_free(struct molt_meta *meta)
     free(meta->tags);
     free_servers(meta->servers, meta->n_servers);
     free_strings(meta->pins, meta->n_pins);
-    free_strings(meta->globals, meta->n_globals);
+    free_globals(meta->globals, meta->n_globals);
     free(meta);
 }
 
@@ -132,6 +142,18 @@ static void put_strings(struct molt_buf *out, char *const *strings, size_t n)
         molt_buf_str(out, strings[i]);
 }
 
+static void put_globals(struct molt_buf *out, const struct molt_meta_global *globals, size_t n)
+{
+    molt_buf_u32(out, (uint32_t)n);
+    for (size_t i = 0; i < n; i++) {
+        molt_buf_str(out, globals[i].name);
+        molt_buf_str(out, globals[i].type);
+        molt_buf_u64(out, globals[i].at);
+        molt_buf_u64(out, globals[i].bytes);
+        molt_buf_str(out, globals[i].obstacle);
+    }
+}
+
 int molt_meta_encode(const struct molt_meta *meta, struct molt_buf *out)
 {
     molt_buf_u32(out, META_VERSION);
@@ -161,7 +183,7 @@ int molt_meta_encode(const struct molt_meta *meta, struct molt_buf *out)
         put_indexes(out, s->change_types, s->n_changes);
     }
     put_strings(out, meta->pins, meta->n_pins);
-    put_strings(out, meta->globals, meta->n_globals);
+    put_globals(out, meta->globals, meta->n_globals);
     return out->is_failed ? MOLT_ENOMEM : 0;
 }
 
@@ -208,6 +230,21 @@ static char **get_strings(struct molt_reader *r, size_t *ret_n)
     for (size_t i = 0; i < *ret_n; i++)
         strings[i] = molt_reader_str(r);
     return strings;
+}
+
+static struct molt_meta_global *get_globals(struct molt_reader *r, size_t *ret_n)
+{
+    size_t n = molt_reader_count(r, 4 + 4 + 8 + 8 + 4);
+    struct molt_meta_global *globals = get_array(r, n, sizeof(*globals));
+    *ret_n = globals ? n : 0;
+    for (size_t i = 0; i < *ret_n && !r->is_failed; i++) {
+        globals[i].name = molt_reader_str(r);
+        globals[i].type = molt_reader_str(r);
+        globals[i].at = molt_reader_u64(r);
+        globals[i].bytes = molt_reader_u64(r);
+        globals[i].obstacle = molt_reader_str(r);
+    }
+    return globals;
 }
 
 /* Words inside the element of @size bytes, ascending, none twice. */
@@ -290,7 +327,7 @@ static void get_lists(struct molt_reader *r, struct molt_meta *meta)
     for (size_t i = 0; i < meta->n_servers && !r->is_failed; i++)
         get_server(r, &meta->servers[i]);
     meta->pins = get_strings(r, &meta->n_pins);
-    meta->globals = get_strings(r, &meta->n_globals);
+    meta->globals = get_globals(r, &meta->n_globals);
 }
 
 static bool are_indexes_valid(const struct molt_meta *meta, const uint32_t *indexes, size_t n,

@@ -90,6 +90,16 @@ struct molt_meta_server {
     uint32_t *change_types; /* in the order of molt_server.change */
 };
 
+/* A mutable variable of file or function scope that isn't marked MOLT_FRESH: in an upgrade
+ * its value follows to the variable of the same name. */
+struct molt_meta_global {
+    char *name;     /* "src/counter.c:hits", a static local "src/counter.c:tick:hits" */
+    char *type;     /* as a person writes it: "long [16]" */
+    uint64_t at;    /* bytes from the image's base */
+    uint64_t bytes; /* that it takes there */
+    char *obstacle; /* why it can't follow: "it contains a lock (pthread_mutex_t)"; "": it can */
+};
+
 struct molt_meta {
     char *module;
     uint8_t digest[MOLT_SHA256_BYTES]; /* of the image file's bytes */
@@ -107,7 +117,7 @@ struct molt_meta {
     struct molt_meta_server *servers; /* in the order of section molt_servers */
     char **pins;                      /* imports that hand out code addresses: "pthread_create" */
     size_t n_globals;
-    char **globals; /* mutable globals that aren't marked fresh */
+    struct molt_meta_global *globals; /* ascending names */
 };
 
 #define MOLT_META_SANITIZED 1u /* built with a sanitizer: constructors are its own */

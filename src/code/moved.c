@@ -37,10 +37,34 @@ struct search {
     const char *module;
     uint64_t type;
     const uint8_t *target;
+    const struct molt_world *world;
     const char *gone; /* what is; NULL: nothing says */
     unsigned n;
     struct place places[SEEN_MAX]; /* the last one is the target's, if it was found */
 };
+
+static bool is_between(const struct molt_carry *c, const struct search *s, const struct place *from,
+                       const uint8_t *to)
+{
+    return is_same(c->from_digest, from->digest) && is_same(c->to_digest, to) &&
+           strcmp(c->module, s->module) == 0;
+}
+
+/* A variable whose type changed isn't the same thing, but its value went there. */
+static bool is_carried(const struct search *s, const struct place *from, const uint8_t *to,
+                       uint32_t *ret)
+{
+    char why[160];
+    for (const struct molt_carry_node *n = s->world->carries; n; n = n->stage_next)
+        if (is_between(n->carry, s, from, to))
+            return molt_carry_find(n->carry, from->at, s->type, ret, why, sizeof(why)) == 0;
+    /* Acquire: pairs with the release in molt_carries_commit(). */
+    const struct molt_carry_node *n =
+        atomic_load_explicit(&s->world->code->carries, memory_order_acquire);
+    while (n && !is_between(n->carry, s, from, to))
+        n = n->next;
+    return n && molt_carry_find(n->carry, from->at, s->type, ret, why, sizeof(why)) == 0;
+}
 
 /* Follow @m from place @i. True: that is the target. */
 static bool step(struct search *s, unsigned i, const struct molt_moves *m)
@@ -50,7 +74,8 @@ static bool step(struct search *s, unsigned i, const struct molt_moves *m)
     if (s->n == SEEN_MAX || !is_same(m->from_digest, s->places[i].digest) ||
         strcmp(m->module, s->module) != 0 || is_seen(s->places, s->n, m->to_digest))
         return false;
-    if (molt_moves_find(m, s->places[i].at, s->type, &at, &gone) < 0) {
+    if (molt_moves_find(m, s->places[i].at, s->type, &at, &gone) < 0 &&
+        !is_carried(s, &s->places[i], m->to_digest, &at)) {
         s->gone = s->gone ? s->gone : gone;
         return false;
     }
@@ -101,6 +126,7 @@ int molt_world_moved(const struct molt_world *world, uint64_t value, uint64_t ty
     s.module = v->module;
     s.type = type;
     s.target = now->digest;
+    s.world = world;
     s.gone = NULL;
     s.places[0] = (struct place){v->digest, (uint32_t)offset};
     s.n = 1;

@@ -281,18 +281,16 @@ static uint64_t load_bits(const uint8_t *element, uint64_t at, unsigned bits)
     return bits < 64 ? v & ((UINT64_C(1) << bits) - 1) : v;
 }
 
-/* Into bits that are zero. */
 static void store_bits(uint8_t *element, uint64_t at, unsigned bits, uint64_t value)
 {
     uint8_t *p = element + at / 8;
     unsigned shift = at % 8, bytes = (shift + bits + 7) / 8;
-    if (bits < 64)
-        value &= (UINT64_C(1) << bits) - 1;
-    uint64_t low = value << shift;
+    uint64_t all = bits < 64 ? (UINT64_C(1) << bits) - 1 : UINT64_MAX;
+    uint64_t low = (value & all) << shift, mask = all << shift;
     for (unsigned i = 0; i < bytes && i < 8; i++)
-        p[i] |= (uint8_t)(low >> 8 * i);
+        p[i] = (uint8_t)((p[i] & ~(mask >> 8 * i)) | low >> 8 * i);
     if (bytes == 9)
-        p[8] |= (uint8_t)(value >> (64 - shift));
+        p[8] = (uint8_t)((p[8] & ~(all >> (64 - shift))) | (value & all) >> (64 - shift));
 }
 
 int molt_recipe_bits(struct molt_recipe_run *run, const struct molt_step *step,

@@ -107,8 +107,10 @@ static int pointers(struct molt_recipe_run *run, const struct molt_step *step,
         uintptr_t word;
         uint64_t now;
         memcpy(&word, s->old + i * s->old_stride, sizeof(word));
-        if (!word)
+        if (!word) {
+            memcpy(s->new + i * s->new_stride, &word, sizeof(word));
             continue;
+        }
         if (must_own && !rewire->owns(rewire->user, word))
             return molt_recipe_stop(run, step,
                                     "what it points to has another layout now, and %#llx is "

@@ -297,6 +297,7 @@ static void free_stage(struct molt_code *code)
     for (size_t i = 0; i < stage->n_items; i++)
         molt_meta_free(stage->items[i].meta);
     molt_layouts_drop(stage);
+    molt_carries_drop(stage);
     free(stage->items);
     free(stage);
     code->stage = NULL;
@@ -353,6 +354,7 @@ int molt_stage_commit(struct molt_code *code, uint64_t id, uint64_t *ret_world_i
 void molt_stage_drop(struct molt_code *code)
 {
     struct molt_stage *stage = code->stage;
+    molt_carries_undo(stage);
     if (stage->world) {
         struct molt_world **at = &code->worlds;
         while (*at != stage->world)

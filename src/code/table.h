@@ -11,6 +11,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/buf.h"
+#include "code/carry.h"
 #include "code/code.h"
 #include "code/image.h"
 #include "code/layout.h"
@@ -80,6 +82,16 @@ struct molt_moves_node {
     struct molt_moves_node *stage_next; /* in molt_world.moves, and the stage's */
 };
 
+/* Globals that follow. For good once committed, like moves: pointers to them follow, too. */
+struct molt_carry_node {
+    struct molt_carry *carry;
+    struct molt_version *from, *to; /* once the values were made */
+    uint8_t *values;                /* the new ones; once copied, the initial ones */
+    bool is_copied;
+    struct molt_carry_node *next;       /* in molt_code.carries; set before it is there */
+    struct molt_carry_node *stage_next; /* in molt_world.carries, and the stage's */
+};
+
 enum molt_item_kind { MOLT_ITEM_PUT, MOLT_ITEM_KEEP, MOLT_ITEM_DELETE };
 
 struct molt_stage_item {
@@ -97,6 +109,7 @@ struct molt_stage {
     struct molt_stage_item *items;
     struct molt_edge_node *edges;
     struct molt_moves_node *moves;
+    struct molt_carry_node *carries;
 };
 
 struct molt_code {
@@ -135,6 +148,7 @@ struct molt_code {
     /* All moves that were ever committed, newest first: appended to under the lock, read
      * without. Release; pairs with the acquire in moved.c. */
     _Atomic(struct molt_moves_node *) moves;
+    _Atomic(struct molt_carry_node *) carries; /* the same of globals */
 
     /* Server names: open addressing, insert under the lock, lookup without. */
     _Atomic(char *) server_names[MOLT_SERVERS_MAX];
@@ -205,6 +219,18 @@ void molt_layouts_drop(struct molt_stage *stage);
 void molt_layouts_forget(struct molt_code *code, const struct molt_version *v);
 /* With the whole table: frees all that was committed. */
 void molt_layouts_free(struct molt_code *code);
+
+/* ---- carry_stage.c ---- */
+/* Add to @reasons what speaks against the stage: see molt_stage_carry(). */
+void molt_carries_check(const struct molt_stage *stage, struct molt_buf *reasons);
+/* Give the new images their initial values back. */
+void molt_carries_undo(struct molt_stage *stage);
+/* They hold from now on; can't fail. */
+void molt_carries_commit(struct molt_code *code, struct molt_stage *stage);
+/* Free what the stage still has. */
+void molt_carries_drop(struct molt_stage *stage);
+/* With the whole table: frees all that was committed. */
+void molt_carries_free_all(struct molt_code *code);
 
 /* ---- servers.c ---- */
 int molt_server_intern(struct molt_code *code, const char *name, struct molt_error *err);

@@ -63,6 +63,7 @@ enum molt_frame_type {
     MOLT_FRAME_MOVES,      /* u64 stage, bytes moves (code/recipe.h) */
     MOLT_FRAME_TRY,        /* u64 stage, u32 max_states (0: all), u32 deadline_ms -> trial, below;
                               the stage stays open */
+    MOLT_FRAME_GLOBALS,    /* u64 stage, bytes globals that follow (code/carry.h) */
     /* events                   payload */
     MOLT_FRAME_LOG = 64,  /* u32 level, str text */
     MOLT_FRAME_UNLOADED,  /* str module, u32 number, u64 retained_ms */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "code/carry.h"
 #include "code/layout.h"
 #include "control/connections.h"
 #include "control/record.h"
@@ -280,6 +281,22 @@ static int serve_moves(struct request *rq)
     return rc;
 }
 
+static int serve_globals(struct request *rq)
+{
+    uint64_t stage = molt_reader_u64(&rq->in);
+    size_t len;
+    const uint8_t *bytes = molt_reader_bytes(&rq->in, &len);
+    struct molt_carry *carry = NULL;
+    if (!is_whole(rq))
+        return MOLT_REQUEST_MALFORMED;
+    int rc = molt_carry_decode(bytes, len, &carry, rq->err);
+    if (rc == 0)
+        rc = molt_stage_carry(molt_host_code(rq->state->host), stage, carry, rq->err);
+    if (rc < 0)
+        molt_carry_free(carry);
+    return rc;
+}
+
 static int serve_apply(struct request *rq)
 {
     struct molt_request_state *state = rq->state;
@@ -541,6 +558,7 @@ static serve_fn *const table[] = {
     [MOLT_FRAME_RECIPES] = serve_recipes,
     [MOLT_FRAME_MOVES] = serve_moves,
     [MOLT_FRAME_TRY] = serve_try,
+    [MOLT_FRAME_GLOBALS] = serve_globals,
 };
 
 int molt_control_request_serve(struct molt_request_state *state, const struct molt_frame *frame,

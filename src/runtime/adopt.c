@@ -150,6 +150,14 @@ static struct molt_prepared *prepared_of(const struct molt_process *p)
     return atomic_load_explicit(&p->prepared, memory_order_relaxed);
 }
 
+bool molt_adopt_is_ready(const struct molt_process *p, const struct molt_world *world)
+{
+    const struct molt_prepared *prepared = prepared_of(p);
+    return prepared && prepared->epoch == molt_world_epoch(world) &&
+           prepared->serial == atomic_load(&p->rt->sweep.serial) &&
+           prepared->at == atomic_load_explicit(&p->n_callbacks, memory_order_relaxed);
+}
+
 /* If what was made ready is still right, it becomes the process's. */
 static bool adopt_prepared(struct molt_runner *runner, struct molt_process *p,
                            const struct molt_world *world)

@@ -68,6 +68,9 @@ bool molt_adopt_now(struct molt_process *p, struct molt_world *world);
 int molt_adopt_prepare(struct molt_process *p, struct molt_world *world,
                        struct molt_migration_fault *fault);
 
+/* By the executor, who claimed @p: whether what was made ready for it is still right. */
+bool molt_adopt_is_ready(const struct molt_process *p, const struct molt_world *world);
+
 /* @p ends: free what was made ready, let go of the world that it is behind in. */
 void molt_adopt_forget(struct molt_process *p, struct molt_block_cache *cache);
 void molt_adopt_drop_prepared(struct molt_process *p, struct molt_block_cache *cache);

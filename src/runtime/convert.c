@@ -6,9 +6,10 @@
  * | step      | processes                                | everybody                |
  * |-----------|------------------------------------------|--------------------------|
  * | prepare   | claimed one by one, made ready, let go   | serves                   |
- * | hold      | -                                        | pauses, if mail is at stake |
- * | adopt     | met by the sweep, or change over alone   | serves                   |
- * | unprepare | what was made ready is dropped           | serves                   |
+ * | hold      | -                                        | pauses, if mail or globals are at stake
+ * | | settle    | those that ran since are made ready anew | pauses, if globals are at stake | |
+ * adopt     | met by the sweep, or change over alone   | serves                   | | unprepare |
+ * what was made ready is dropped           | serves                   |
  */
 #include <stdio.h>
 
@@ -187,12 +188,23 @@ static void check_process(struct molt_process *p, molt_pid pid, const struct mol
         molt_process_leave(p, 0, 0);
 }
 
+/* Somebody is inside of a callback; while everybody pauses this is exact. */
+static bool is_anybody_suspended(const struct molt_runtime *rt)
+{
+    for (unsigned i = 0; i < rt->n_threads; i++)
+        if (atomic_load_explicit(&rt->workers[i].n_holding, memory_order_relaxed) != 0)
+            return true;
+    return false;
+}
+
 /* Timers before mailboxes: that is the way of a message. @conv NULL: mail doesn't matter. */
 static void check_all(struct molt_runtime *rt, const struct molt_conversion *conv,
                       struct blocker *blocker)
 {
     if (conv)
         check_timers(rt, conv, blocker);
+    else if (!is_anybody_suspended(rt))
+        return; /* a million idle processes needn't be looked at */
     unsigned n = atomic_load(&rt->table.n_slots);
     for (unsigned i = 0; !is_set(blocker) && i < n; i++) {
         struct molt_process *p = molt_process_at(rt, i);
@@ -305,7 +317,53 @@ static int pause_until(struct molt_runtime *rt, const struct molt_conversion *co
 int molt_runtime_hold(struct molt_runtime *rt, const struct molt_conversion *conv, int deadline_ms,
                       struct molt_error *err)
 {
-    return conv->n_types ? pause_until(rt, conv, false, deadline_ms, err) : 0;
+    if (conv->n_types == 0 && !conv->moves_globals)
+        return 0;
+    return pause_until(rt, conv->n_types ? conv : NULL, conv->moves_globals, deadline_ms, err);
+}
+
+/* ---- settling ------------------------------------------------------------------------- */
+
+static int settle_one(struct molt_process *p, const struct molt_conversion *conv, bool is_changing,
+                      struct molt_error *err)
+{
+    struct molt_migration_fault fault;
+    char label[128];
+    if (!molt_process_claim(p))
+        return 0; /* it has just been begun, in the world that is current then */
+    molt_process_label(p, label, sizeof(label));
+    int rc = 0;
+    if (molt_adopt_behind(p) && !molt_adopt_now(p, conv->old_world))
+        rc = molt_error_set(err, MOLT_EREFUSED,
+                            "%s goes on in an older world, where it would still see the old values "
+                            "of the mutable globals that move: see why it can't be converted, or "
+                            "end it",
+                            label);
+    else if (is_changing && !molt_adopt_is_ready(p, conv->new_world))
+        rc = molt_adopt_prepare(p, conv->new_world, &fault);
+    if (rc < 0 && rc != MOLT_EREFUSED)
+        molt_error_set(err, rc, "%s: %s; every process goes on with its old state", label,
+                       fault.why);
+    molt_process_leave(p, 0, 0);
+    return rc < 0 ? rc : 0;
+}
+
+int molt_runtime_settle(struct molt_runtime *rt, const struct molt_conversion *conv,
+                        struct molt_error *err)
+{
+    bool is_changing = changes_layouts(conv);
+    bool may_be_behind = rt->sweep.is_on || atomic_load(&rt->sweep.n_behind) > 0;
+    int rc = 0;
+    if (!conv->moves_globals || (!is_changing && !may_be_behind))
+        return 0;
+    unsigned n = atomic_load(&rt->table.n_slots);
+    for (unsigned i = 0; rc == 0 && i < n; i++) {
+        struct molt_process *p = molt_process_at(rt, i);
+        molt_pid pid = atomic_load_explicit(&p->pid, memory_order_acquire);
+        if (pid && p->server_id >= 0)
+            rc = settle_one(p, conv, is_changing, err);
+    }
+    return rc;
 }
 
 int molt_runtime_pause(struct molt_runtime *rt, int deadline_ms, struct molt_error *err)
@@ -354,4 +412,9 @@ void molt_runtime_unprepare(struct molt_runtime *rt, const struct molt_conversio
         unprepare_one(molt_process_at(rt, i));
     molt_sweep_cancel(rt);
     molt_run_end_upgrade(rt);
+}
+
+bool molt_runtime_is_block(struct molt_runtime *rt, uint64_t value)
+{
+    return molt_heap_find(rt->heap, (const void *)(uintptr_t)value) != NULL; /* NOLINT: asked */
 }

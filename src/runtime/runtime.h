@@ -186,6 +186,8 @@ struct molt_conversion {
                                             from which no way leads to one that it takes: no
                                             mailbox may hold one, and no callback that could
                                             send one may be suspended */
+    bool moves_globals; /* nobody may be in the old world, or ever come back to one, after the
+                           commit: molt_runtime_hold() pauses, registered threads too */
 };
 
 struct molt_conversion_result {
@@ -201,13 +203,20 @@ struct molt_conversion_result {
 int molt_runtime_prepare(struct molt_runtime *rt, const struct molt_conversion *conv,
                          int deadline_ms, struct molt_error *err);
 
-/* If there are gone types: have all workers pause between callbacks, and check that nobody
- * is suspended inside of a callback and no mailbox or timer holds one. Everybody pauses
+/* If there are gone types, or globals move: have all workers pause between callbacks, and check
+ * that nobody is suspended inside of a callback and no mailbox or timer holds one. Everybody pauses
  * then until molt_runtime_adopt() or _unprepare(), which has to come at once. If something
  * is in the way everybody goes on, and it is tried again until @deadline_ms from now; then
  * MOLT_ETIMEDOUT, naming whom it waited for. */
 int molt_runtime_hold(struct molt_runtime *rt, const struct molt_conversion *conv, int deadline_ms,
                       struct molt_error *err);
+
+/* If globals move, after molt_runtime_hold(): make ready anew whoever ran since
+ * molt_runtime_prepare(), so that nobody has to go on in an old world after the commit.
+ * MOLT_ECHANGE, MOLT_ENOMEM as there; MOLT_EREFUSED naming a process that is in an older world
+ * already. */
+int molt_runtime_settle(struct molt_runtime *rt, const struct molt_conversion *conv,
+                        struct molt_error *err);
 
 /* After the commit: everybody goes on, the sweep begins. *ret says how far it came in its first
  * few milliseconds; molt_runtime_sweep() goes on with it. */
@@ -245,6 +254,9 @@ int molt_runtime_sweep_tables(struct molt_runtime *rt, size_t n_rows, size_t *n_
  * way. molt_runtime_resume() has to come at once. */
 int molt_runtime_pause(struct molt_runtime *rt, int deadline_ms, struct molt_error *err);
 void molt_runtime_resume(struct molt_runtime *rt);
+
+/* Whether @value is an address in a block, anybody's. */
+bool molt_runtime_is_block(struct molt_runtime *rt, uint64_t value);
 
 /* Live processes of a server id; for refusing a delete. */
 size_t molt_runtime_count(struct molt_runtime *rt, int server_id);

@@ -78,6 +78,7 @@ void molt_debug_fini(struct molt_debug *d)
     free(d->fns);
     free(d->types);
     free(d->anchors);
+    free(d->ghosts);
     free(d->enums);
     molt_map_fini(&d->unit_of_cu);
     molt_map_fini(&d->source_of_path);

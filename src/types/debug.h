@@ -86,8 +86,11 @@ struct molt_debug {
     struct molt_debug_fn *fns;   /* ascending addresses */
     struct molt_debug_type *types;
     struct molt_debug_anchor *anchors;
+    size_t n_ghosts, cap_ghosts;
+    struct molt_debug_var *ghosts; /* of file scope, without an address: the compiler made
+                                      constants of them, or dropped them */
     size_t n_enums, cap_enums;
-    Dwarf_Die *enums; /* without a tag, outside of functions */
+    Dwarf_Die *enums;               /* without a tag, outside of functions */
     struct molt_map scope_of_die;   /* type in a function -> name of the function */
     struct molt_map typedef_of_die; /* anonymous type -> name of its first typedef */
     uint64_t budget;                /* visits left */

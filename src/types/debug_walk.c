@@ -75,15 +75,24 @@ static bool fixed_address(Dwarf_Die *die, uint64_t *ret)
     return true;
 }
 
+static int add_ghost(struct molt_debug *d, Dwarf_Die *die, size_t unit, const char *name,
+                     struct molt_error *err)
+{
+    if (GROW(d, ghosts) < 0)
+        return no_memory(err);
+    d->ghosts[d->n_ghosts++] = (struct molt_debug_var){.name = name, .die = *die, .unit = unit};
+    return 0;
+}
+
 static int add_variable(struct molt_debug *d, Dwarf_Die *die, size_t unit, const char *scope,
                         struct molt_error *err)
 {
     uint64_t addr;
-    if (!fixed_address(die, &addr))
-        return 0;
     const char *name = name_of(die);
     if (!name)
         return 0;
+    if (!fixed_address(die, &addr))
+        return scope || flag_of(die, DW_AT_declaration) ? 0 : add_ghost(d, die, unit, name, err);
     size_t prefix = strlen(ANCHOR_PREFIX);
     if (!scope && strncmp(name, ANCHOR_PREFIX, prefix) == 0) {
         if (GROW(d, anchors) < 0)

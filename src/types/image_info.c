@@ -139,6 +139,12 @@ static void list_meta(const struct molt_meta *meta, struct molt_buf *out)
         molt_buf_bytes(out, s->handler_types, s->n_handlers * sizeof *s->handler_types);
         molt_buf_bytes(out, s->change_types, s->n_changes * sizeof *s->change_types);
     }
+    /* Whether one is marked MOLT_FRESH doesn't show in what is mapped. */
+    for (size_t i = 0; i < meta->n_globals; i++) {
+        molt_buf_str(out, meta->globals[i].name);
+        molt_buf_str(out, meta->globals[i].type);
+        molt_buf_u64(out, meta->globals[i].at);
+    }
 }
 
 static int sum_up(struct molt_image *image, struct molt_error *err)

@@ -163,17 +163,15 @@ static const char *bare_name(const char *name)
     return name;
 }
 
-static void begin(struct molt_matcher *m, size_t old, size_t new)
+static void begin(struct molt_matcher *m, uint32_t old, uint32_t new, const char *name)
 {
     m->maker = (struct molt_maker){0};
     m->visits = VISITS_MAX;
     m->denials = 0;
-    m->subject =
-        (struct molt_match_subject){.old =
-                                        molt_graph_whole(&m->from.graph, m->from.type_nodes[old]),
-                                    .new = molt_graph_whole(&m->to.graph, m->to.type_nodes[new]),
-                                    .name = m->to.meta->types[new].name,
-                                    .bare = bare_name(m->to.meta->types[new].name)};
+    m->subject = (struct molt_match_subject){.old = molt_graph_whole(&m->from.graph, old),
+                                             .new = molt_graph_whole(&m->to.graph, new),
+                                             .name = name,
+                                             .bare = bare_name(name)};
 }
 
 static bool is_reach_only(struct molt_matcher *m)
@@ -258,7 +256,7 @@ static int finish_recipe(struct molt_matcher *m, const struct molt_meta_type *ol
 {
     struct molt_match_subject *s = &m->subject;
     uint64_t change_at = 0;
-    bool is_changed = molt_match_find_change(m, &change_at);
+    bool is_changed = !s->is_variable && molt_match_find_change(m, &change_at);
     if (m->maker.is_failed)
         return MOLT_ENOMEM;
     type->verdict = s->was_hinted ? MOLT_MATCH_HINTED : MOLT_MATCH_AUTOMATIC;
@@ -302,12 +300,28 @@ static int fill_type(struct molt_matcher *m, const struct molt_meta_type *old,
     return m->code;
 }
 
+static int finish(struct molt_matcher *m, const struct molt_meta_type *old,
+                  const struct molt_meta_type *new, struct molt_step_list *list,
+                  struct molt_match_type *ret)
+{
+    int rc = m->code;
+    if (rc == 0)
+        rc = finish_recipe(m, old, new, list, ret);
+    molt_step_list_fini(list);
+    if (rc == 0)
+        rc = m->code;
+    if (rc == 0)
+        rc = fill_type(m, old, new, ret);
+    fini_subject(&m->subject);
+    return rc;
+}
+
 static int match_type(struct molt_matcher *m, size_t i, size_t k, bool is_twice,
                       struct molt_match_type *ret)
 {
     const struct molt_meta_type *old = &m->from.meta->types[i], *new = &m->to.meta->types[k];
     struct molt_step_list list = {0};
-    begin(m, i, k);
+    begin(m, m->from.type_nodes[i], m->to.type_nodes[k], new->name);
     ret->is_reach_only = is_reach_only(m);
     m->subject.was_hinted = false;
     if (is_twice) {
@@ -316,16 +330,35 @@ static int match_type(struct molt_matcher *m, size_t i, size_t k, bool is_twice,
     } else {
         match_root(m, &list);
     }
-    int rc = m->code;
-    if (rc == 0)
-        rc = finish_recipe(m, old, new, &list, ret);
-    molt_step_list_fini(&list);
-    if (rc == 0)
-        rc = m->code;
-    if (rc == 0)
-        rc = fill_type(m, old, new, ret);
-    fini_subject(&m->subject);
-    return rc;
+    return finish(m, old, new, &list, ret);
+}
+
+int molt_match_variable(struct molt_matcher *m, const struct molt_match_variable *v,
+                        struct molt_match_type *ret)
+{
+    struct molt_step_list list = {0};
+    /* A variable has a name and a size, and no hash: who it is is said by its place. */
+    struct molt_meta_type old = {.name = v->name, .size = v->old_bytes};
+    struct molt_meta_type new = {.name = v->name, .size = v->new_bytes};
+    old.key = (char *)(uintptr_t)molt_graph_key(&m->from.graph, v->old, 0);
+    new.key = (char *)(uintptr_t)molt_graph_key(&m->to.graph, v->new, 0);
+    if (!old.key || !new.key)
+        return MOLT_ENOMEM;
+    begin(m, v->old, v->new, v->name);
+    m->subject.is_variable = true;
+    struct molt_match_place at = {
+        .old = v->old, .new = v->new, .path = "", .owner = MOLT_NODE_NONE, .old_align = 8};
+    const char *obstacle = v->obstacle;
+    bool is_record = molt_match_old(m, m->subject.old)->kind == MOLT_KIND_RECORD &&
+                     molt_match_new(m, m->subject.new)->kind == MOLT_KIND_RECORD;
+    if (obstacle)
+        molt_match_refuse(m, &at, MOLT_MATCH_GLOBAL, NULL, "%s", obstacle);
+    else if (is_record && !molt_match_is_type(m, at.old, at.new, false))
+        molt_match_refuse_types(m, &at, MOLT_MATCH_RENAMED_TYPE, NULL, "another struct");
+    else
+        molt_match_value(m, &list, at);
+    molt_make_end(&list, v->old_bytes, v->new_bytes);
+    return finish(m, &old, &new, &list, ret);
 }
 
 /* ---- all of them ----------------------------------------------------------------- */
@@ -381,7 +414,7 @@ static int match_same(struct molt_matcher *m, size_t i, struct molt_recipe **ret
     *ret = NULL;
     if (!is_block_key(old->key) || k == m->to.meta->n_types || old->n_ptrs + old->n_flex_ptrs == 0)
         return 0;
-    begin(m, i, k);
+    begin(m, m->from.type_nodes[i], m->to.type_nodes[k], m->to.meta->types[k].name);
     match_root(m, &list);
     int rc = m->code;
     if (rc == 0 && m->subject.n_refusals == 0)
@@ -436,9 +469,12 @@ static int match_all(struct molt_matcher *m, struct molt_match *match)
     m->subject.refusals = NULL;
     m->subject.n_refusals = 0;
     fini_subject(&m->subject);
-    if (m->code == 0 && m->options->wants_moves)
-        return molt_moves_make(&m->from, &m->to, &match->moves, m->err);
-    return m->code;
+    rc = m->code;
+    if (rc == 0 && !m->options->is_backward)
+        rc = molt_match_globals(m, match);
+    if (rc == 0 && m->options->wants_moves)
+        rc = molt_moves_make(&m->from, &m->to, &match->moves, m->err);
+    return rc;
 }
 
 static int run(struct molt_matcher *m, struct molt_match *match)
@@ -530,19 +566,27 @@ const struct molt_match_type *molt_match_find(const struct molt_match *match, co
     return NULL;
 }
 
+static void fini_type(struct molt_match_type *t)
+{
+    for (size_t k = 0; k < t->n_refusals; k++)
+        fini_refusal(&t->refusals[k]);
+    free(t->refusals);
+    free(t->from_key);
+    free(t->to_key);
+    free(t->name);
+    free(t->lines);
+    molt_recipe_free(t->recipe);
+}
+
 void molt_match_fini(struct molt_match *match)
 {
-    for (size_t i = 0; i < match->n_types; i++) {
-        struct molt_match_type *t = &match->types[i];
-        for (size_t k = 0; k < t->n_refusals; k++)
-            fini_refusal(&t->refusals[k]);
-        free(t->refusals);
-        free(t->from_key);
-        free(t->to_key);
-        free(t->name);
-        free(t->lines);
-        molt_recipe_free(t->recipe);
+    for (size_t i = 0; i < match->n_types; i++)
+        fini_type(&match->types[i]);
+    for (size_t i = 0; i < match->n_globals; i++) {
+        free(match->globals[i].name);
+        fini_type(&match->globals[i].value);
     }
+    free(match->globals);
     for (size_t i = 0; i < match->n_refusals; i++)
         fini_refusal(&match->refusals[i]);
     for (size_t i = 0; i < match->n_same; i++)

@@ -15,6 +15,7 @@
 
 #include <molt/error.h>
 
+#include "code/carry.h"
 #include "code/recipe.h"
 #include "types/image_info.h"
 
@@ -47,9 +48,29 @@ struct molt_match_type {
     char *lines; /* field by field: "+max = 0", "n  int -> long", "-old", each ending in \n */
 };
 
+enum molt_global_fate {
+    MOLT_GLOBAL_FOLLOWS, /* its value becomes the new variable's */
+    MOLT_GLOBAL_REFUSED,
+    MOLT_GLOBAL_ANEW, /* MOLT_FRESH now, or constant: it starts as it is initialised */
+    MOLT_GLOBAL_LOST, /* the new version has no such variable */
+    MOLT_GLOBAL_NEW,  /* the old version had none */
+};
+
+/* A mutable global that isn't marked MOLT_FRESH. */
+struct molt_match_global {
+    char *name; /* "src/counter.c:tick:hits" */
+    enum molt_global_fate fate;
+    uint64_t old_at, new_at; /* from the images' bases; 0: it isn't there */
+    /* If it follows or is refused: as of its type, but that the recipe writes over the new
+     * variable's initial value: what is new in it stays as it is initialised. */
+    struct molt_match_type value;
+};
+
 struct molt_match {
     size_t n_types;
     struct molt_match_type *types;
+    size_t n_globals; /* none on the way back: there is one live copy */
+    struct molt_match_global *globals;
     /* Of types that stay as they are, if others don't: what their pointers lead to, for blocks
      * that move because they point to what changes. From a layout to itself. */
     size_t n_same;
@@ -101,6 +122,9 @@ int molt_match_debug(const struct molt_match_side *from, const struct molt_match
 /* The type with this old key; NULL if it didn't change. A header's key may be absolute in
  * the match, if that wasn't told the project. */
 const struct molt_match_type *molt_match_find(const struct molt_match *match, const char *from_key);
+/* What the host needs to know of globals, by reference into a match with moves: only
+ * ret->items is to be freed. Empty if none follow. MOLT_ENOMEM. */
+int molt_match_carry(const struct molt_match *match, struct molt_carry *ret);
 void molt_match_fini(struct molt_match *match);
 
 #endif

@@ -171,7 +171,9 @@ void molt_match_fill_remedies(struct molt_matcher *m)
             text = skeleton(m);
         if (text)
             r->remedy = strdup(is_first ? text : "/* in the same function */\n");
-        else if (asprintf(&r->remedy, "%s\n", rule_remedy(r->rule)) < 0)
+        else if (asprintf(&r->remedy, "%s\n",
+                          s->is_variable ? molt_match_rule_remedy(MOLT_MATCH_GLOBAL)
+                                         : rule_remedy(r->rule)) < 0)
             r->remedy = NULL;
         if (!r->remedy)
             molt_match_fail(m, MOLT_ENOMEM);

@@ -122,7 +122,9 @@ static void line_added(struct molt_matcher *m, const struct molt_match_place *at
     unsigned width;
     bool is_signed;
     uint64_t word = 0;
-    if (!bytes || is_zero(bytes, size)) {
+    if (!bytes && m->subject.is_variable) {
+        molt_match_line(m, "+%s, as it is initialised", at->path);
+    } else if (!bytes || is_zero(bytes, size)) {
         molt_match_line(m, "+%s = 0", at->path);
     } else if (molt_match_integer(&m->to.graph, at->new, &width, &is_signed) && size <= 8) {
         memcpy(&word, bytes, size);
@@ -150,7 +152,7 @@ static void add_field(struct molt_matcher *m, struct molt_step_list *list,
         return;
     }
     line_added(m, &inner, bytes, size);
-    if (bytes && !is_zero(bytes, size))
+    if (bytes && (m->subject.is_variable || !is_zero(bytes, size)))
         molt_make_set(&m->maker, list, molt_match_at(m, &inner), bytes, size);
 }
 

@@ -38,6 +38,8 @@
       "convert a server's state in a MOLT_CHANGE(); give a message a new type")                    \
     X(TWICE, "two-types", "two types of the module go by one key",                                 \
       "give one of them another name")                                                             \
+    X(GLOBAL, "global", "the value of a mutable global can't follow",                              \
+      "MOLT_FRESH if it may start anew, or move it into a process's state or a table")             \
     X(TOO_BIG, "too-big", "the type is too big to be described",                                   \
       "split it, or allocate its parts as blocks of their own")
 

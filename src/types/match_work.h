@@ -26,6 +26,7 @@ struct molt_match_subject {
     const char *name;   /* "struct counter" */
     const char *bare;   /* "counter" */
     const char *server; /* whose state it is, so that MOLT_CHANGE can help; NULL: none's */
+    bool is_variable;   /* a global with its own initial value, no type of blocks */
     bool was_hinted;    /* a hint decided something */
     size_t n_refusals, cap_refusals;
     struct molt_match_refusal *refusals;
@@ -98,6 +99,19 @@ void molt_match_check_enums(struct molt_matcher *m);
 /* The MOLT_CHANGE of a server whose new state is the subject and that takes the old one:
  * whether there is one, and where its function is. */
 bool molt_match_find_change(struct molt_matcher *m, uint64_t *ret_at);
+
+/* A mutable global of both images. */
+struct molt_match_variable {
+    char *name;           /* "src/counter.c:hits" */
+    const char *obstacle; /* why it can't follow; NULL: nothing is known yet */
+    uint32_t old, new;    /* types as declared */
+    uint32_t old_bytes, new_bytes;
+};
+/* How its value follows. MOLT_ENOMEM. */
+int molt_match_variable(struct molt_matcher *m, const struct molt_match_variable *v,
+                        struct molt_match_type *ret);
+/* Fill @match's globals. */
+int molt_match_globals(struct molt_matcher *m, struct molt_match *match);
 
 /* ---- the kinds; a failure is in matcher->code ------------------------------- */
 

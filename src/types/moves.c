@@ -15,9 +15,10 @@
 struct thing {
     uint32_t at, len;
     bool is_function;
-    uint64_t type; /* 0: unknown, fits nothing */
-    char *key;     /* "f src/counter.c tick" */
-    char *name;    /* "counter.c:tick()" */
+    uint64_t type;    /* 0: unknown, fits nothing */
+    uint64_t element; /* the type of its elements, if it is an array; else 0 */
+    char *key;        /* "f src/counter.c tick" */
+    char *name;       /* "counter.c:tick()" */
 };
 
 struct things {
@@ -133,6 +134,15 @@ static bool is_molts(const struct molt_image *image, uint64_t addr)
     return !s || (strncmp(name, "molt_", 5) == 0 && strcmp(name, "molt_fresh") != 0);
 }
 
+static int find_element(struct molt_image *image, uint32_t type, uint64_t *ret,
+                        struct molt_error *err)
+{
+    const struct molt_node *node = &image->graph.nodes[molt_graph_strip(&image->graph, type, NULL)];
+    if (node->kind != MOLT_KIND_ARRAY)
+        return 0;
+    return molt_canon_type(&image->canon, node->target, MOLT_REACH_ALL, false, ret, err);
+}
+
 static int add_variables(struct things *things, struct molt_image *image, struct molt_error *err)
 {
     for (size_t i = 0; i < image->debug.n_vars; i++) {
@@ -149,6 +159,8 @@ static int add_variables(struct things *things, struct molt_image *image, struct
         if (rc < 0)
             return rc;
         thing.len = (uint32_t)size_of(&image->graph, node);
+        if ((rc = find_element(image, node, &thing.element, err)) < 0)
+            return rc;
         if (thing.len && add_thing(things, image, &die, var->scope, var->name, thing) < 0)
             return molt_error_set(err, MOLT_ENOMEM, "comparing images: out of memory");
     }
@@ -332,6 +344,21 @@ static char *describe_gone(const struct thing *old, const struct thing *now)
     return name;
 }
 
+/* An array that got longer or shorter: the elements that are in both; and its end, if nothing
+ * else begins there. */
+static int add_array(struct maker *m, size_t i, const struct thing *now)
+{
+    const struct thing *old = &m->old.all[i];
+    uint32_t len = old->len < now->len ? old->len : now->len, end = old->at + old->len;
+    bool is_end_free = i + 1 == m->old.n || m->old.all[i + 1].at > end;
+    int rc = add_move(m, (struct molt_move){old->at, now->at, len, 0, 0});
+    if (rc == 0 && old->len > now->len)
+        rc = add_gone(m, old->at + len, old->len - len, describe_gone(old, now));
+    else if (rc == 0 && is_end_free)
+        rc = add_move(m, (struct molt_move){end, now->at + now->len, 0, 0, 0});
+    return rc;
+}
+
 static int add_things(struct maker *m)
 {
     uint64_t end = 0;
@@ -345,6 +372,8 @@ static int add_things(struct maker *m)
         end = (uint64_t)old->at + old->len;
         if (now && old->type && now->type == old->type && now->len == old->len)
             rc = add_move(m, (struct molt_move){old->at, now->at, old->len, old->is_function, 0});
+        else if (now && old->element && now->element == old->element)
+            rc = add_array(m, i, now);
         else
             rc = add_gone(m, old->at, old->len, describe_gone(old, now));
     }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "code/carry.h"
 #include "upgrade/decide.h"
 #include "upgrade/host.h"
 
@@ -81,10 +82,25 @@ static int decide(struct molt_host *host, struct molt_world *new_world, struct m
     return MOLT_EREFUSED;
 }
 
-/* Make ready what must change, and pause if mail is at stake. On failure nothing is
- * ready, and nobody pauses. */
-static int convert(struct molt_host *host, const struct molt_decision *decision, int deadline_ms,
-                   struct molt_error *err)
+static bool is_block(void *user, uint64_t value)
+{
+    const struct molt_host *host = user;
+    return molt_runtime_is_block(host->runtime, value);
+}
+
+/* Nobody runs module code now, and who is behind can't be any more. */
+static int move_globals(struct molt_host *host, uint64_t stage,
+                        const struct molt_decision *decision, struct molt_error *err)
+{
+    struct molt_carry_env env = {is_block, host};
+    int rc = molt_runtime_settle(host->runtime, &decision->conversion, err);
+    return rc < 0 ? rc : molt_stage_copy_globals(host->code, stage, &env, err);
+}
+
+/* Make ready what must change, and pause if mail or globals are at stake. On failure nothing
+ * is ready, and nobody pauses. */
+static int convert(struct molt_host *host, uint64_t stage, const struct molt_decision *decision,
+                   int deadline_ms, struct molt_error *err)
 {
     struct molt_world *world = decision->conversion.new_world;
     int rc = molt_runtime_prepare_tables(host->runtime, world, err);
@@ -92,6 +108,8 @@ static int convert(struct molt_host *host, const struct molt_decision *decision,
         rc = molt_runtime_prepare(host->runtime, &decision->conversion, deadline_ms, err);
     if (rc == 0)
         rc = molt_runtime_hold(host->runtime, &decision->conversion, deadline_ms, err);
+    if (rc == 0 && decision->conversion.moves_globals)
+        rc = move_globals(host, stage, decision, err);
     if (rc < 0) {
         molt_runtime_unprepare(host->runtime, &decision->conversion);
         molt_runtime_open_tables(host->runtime, world, false);
@@ -144,9 +162,10 @@ static int run(struct molt_host *host, uint64_t stage, int deadline_ms,
         return rc;
     if (list_changes(decision.conversion.old_world, new_world, r) < 0)
         rc = molt_error_set(err, MOLT_ENOMEM, "out of memory");
+    decision.conversion.moves_globals = molt_stage_carries(host->code, stage);
     uint64_t t1 = molt_clock_ns();
     if (rc == 0)
-        rc = convert(host, &decision, deadline_ms, err);
+        rc = convert(host, stage, &decision, deadline_ms, err);
     uint64_t t2 = molt_clock_ns();
     if (rc == 0) {
         rc = commit(host, stage, &decision, &r->world, err);

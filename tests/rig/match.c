@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/buf.h"
+#include "code/carry.h"
 #include "code/layout.h"
 #include "types/match.h"
 
@@ -46,7 +48,26 @@ static int stage_recipe(struct molt_code *code, uint64_t stage, struct molt_reci
     return rc;
 }
 
-/* The recipes and the moves of @match become the stage's. */
+static int stage_globals(struct molt_code *code, uint64_t stage, const struct molt_match *match,
+                         struct molt_error *err)
+{
+    struct molt_carry carry, *copy = NULL;
+    struct molt_buf bytes = MOLT_BUF_INIT;
+    int rc = molt_match_carry(match, &carry);
+    if (rc == 0)
+        rc = molt_carry_encode(&carry, &bytes);
+    if (rc == 0 && carry.n > 0)
+        rc = molt_carry_decode(bytes.data, bytes.len, &copy, err);
+    if (rc == 0 && copy)
+        rc = molt_stage_carry(code, stage, copy, err);
+    if (rc < 0)
+        molt_carry_free(copy);
+    free(carry.items);
+    molt_buf_fini(&bytes);
+    return rc;
+}
+
+/* The recipes, the moves and the globals of @match become the stage's. */
 static int stage_match(struct molt_code *code, uint64_t stage, struct molt_match *match,
                        struct molt_error *err)
 {
@@ -55,6 +76,8 @@ static int stage_match(struct molt_code *code, uint64_t stage, struct molt_match
         rc = stage_recipe(code, stage, &match->types[i].recipe, err);
     for (size_t i = 0; rc >= 0 && i < match->n_same; i++)
         rc = stage_recipe(code, stage, &match->same[i], err);
+    if (rc >= 0 && match->moves)
+        rc = stage_globals(code, stage, match, err);
     if (rc >= 0 && match->moves) {
         rc = molt_stage_moves(code, stage, match->moves, err);
         if (rc >= 0)

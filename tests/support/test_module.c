@@ -134,6 +134,19 @@ static char **strings_of(const char *const *strings, size_t *ret_n)
     return copies;
 }
 
+/* Where they are, and how long, nobody says. */
+static struct molt_meta_global *globals_of(const char *const *names, size_t *ret_n)
+{
+    struct molt_meta_global *globals = list(TEST_LIST_MAX, sizeof *globals);
+    size_t n = 0;
+    for (; n < TEST_LIST_MAX && names[n]; n++)
+        globals[n] = (struct molt_meta_global){.name = copy(names[n]),
+                                               .type = copy("int"),
+                                               .obstacle = copy("")};
+    *ret_n = n;
+    return globals;
+}
+
 /* The note of PT_NOTE "GNU"; gold and bfd both put it into a segment alone or
  * beside others. */
 static void read_build_id(struct molt_meta *meta, int fd)
@@ -177,7 +190,7 @@ struct test_image test_module_build(struct module_maker *maker, const struct tes
     fill_types(meta, module);
     fill_servers(meta, module);
     meta->pins = strings_of(module->pins, &meta->n_pins);
-    meta->globals = strings_of(module->globals, &meta->n_globals);
+    meta->globals = globals_of(module->globals, &meta->n_globals);
     read_build_id(meta, fd);
     close(fd);
     return image;

@@ -578,7 +578,8 @@ int molt_apply_learn(const struct molt_apply_context *context, struct molt_set *
     return rc;
 }
 
-/* "counter: +max = 0" for each server that is live and has another state now. */
+/* "counter: +max = 0" for each server that is live and has another state now, and what became
+ * of mutable globals. */
 static char *describe_moved(const struct apply *a)
 {
     struct molt_buf out = MOLT_BUF_INIT;
@@ -593,6 +594,10 @@ static char *describe_moved(const struct apply *a)
             free(text);
         }
     }
+    char *globals = molt_matched_describe_globals(&a->matched);
+    if (globals)
+        molt_buf_printf(&out, "%s%.*s", out.len ? "\n" : "", (int)strlen(globals) - 1, globals);
+    free(globals);
     char *text = out.len ? molt_buf_take(&out) : NULL;
     molt_buf_fini(&out);
     return text;

@@ -35,8 +35,8 @@ struct molt_outcome {
     bool is_unchanged; /* nothing to do */
     char *text;        /* malloc'd; NULL on success */
     struct molt_upgrade_record upgrade;
-    /* What changed in the states of live servers: "counter: +max = 0", a line each, without a
-     * newline at the end. malloc'd; NULL: nothing. */
+    /* What changed in the states of live servers and in mutable globals: "counter: +max = 0", a
+     * line each, without a newline at the end. malloc'd; NULL: nothing. */
     char *moved;
 };
 

@@ -131,3 +131,28 @@ char *molt_matched_describe(const struct molt_matched *matched, const struct mol
         }
     return NULL;
 }
+
+static void describe_global(const char *module, const struct molt_match_global *g,
+                            struct molt_buf *out)
+{
+    char *lines = g->fate == MOLT_GLOBAL_FOLLOWS && g->value.lines ? join(g->value.lines) : NULL;
+    if (lines)
+        molt_buf_printf(out, "%s: %s: %s\n", module, g->name, lines);
+    else if (g->fate == MOLT_GLOBAL_LOST)
+        molt_buf_printf(out, "%s: lost %s\n", module, g->name);
+    else if (g->fate == MOLT_GLOBAL_ANEW)
+        molt_buf_printf(out, "%s: %s starts anew\n", module, g->name);
+    free(lines);
+}
+
+char *molt_matched_describe_globals(const struct molt_matched *matched)
+{
+    struct molt_buf out = MOLT_BUF_INIT;
+    for (size_t i = 0; i < matched->n; i++)
+        for (size_t k = 0; k < matched->modules[i].there.n_globals; k++)
+            describe_global(matched->modules[i].module, &matched->modules[i].there.globals[k],
+                            &out);
+    char *text = out.len ? molt_buf_take(&out) : NULL;
+    molt_buf_fini(&out);
+    return text;
+}

@@ -47,4 +47,8 @@ const struct molt_matched_module *molt_matched_find(const struct molt_matched *m
  * if nothing, or if it isn't known. malloc'd. */
 char *molt_matched_describe(const struct molt_matched *matched, const struct molt_meta_type *type);
 
+/* What becomes of mutable globals, but for those that follow as they are: "counter: lost
+ * src/counter.c:hits", a line each, each ending in \n. malloc'd; NULL: nothing. */
+char *molt_matched_describe_globals(const struct molt_matched *matched);
+
 #endif

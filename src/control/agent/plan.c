@@ -162,33 +162,6 @@ static void plan_steps(struct planner *p)
 
 /* ---- refusals ---------------------------------------------------------------- */
 
-static void list_globals(struct molt_buf *buf, const struct molt_meta *meta)
-{
-    for (size_t i = 0; i < meta->n_globals; i++)
-        molt_buf_printf(buf, "%s%s", i ? ", " : "", meta->globals[i]);
-}
-
-/* The values of mutable globals would be lost. Who marked or removed all of
- * them has said what shall become of the values; new ones lose nothing yet. */
-static void check_globals(struct planner *p, const struct molt_plan_step *step)
-{
-    const struct molt_plan_running *r = find_running(p->in, step->meta->module);
-    if (!r || !r->meta->n_globals || !step->meta->n_globals)
-        return;
-    struct molt_buf names = MOLT_BUF_INIT;
-    list_globals(&names, r->meta);
-    struct molt_plan_refusal *refusal = add_refusal(p, step->meta->module, r->number);
-    if (refusal) {
-        format(p, &refusal->what,
-               "%s@%u has mutable globals (%s), whose values an upgrade would lose",
-               step->meta->module, r->number, names.data ? names.data : "");
-        format(p, &refusal->remedy,
-               "mark them MOLT_FRESH if they may start anew in each version, or move them into a "
-               "process's state");
-    }
-    molt_buf_fini(&names);
-}
-
 static bool has_change(const struct molt_meta *meta, const struct molt_meta_server *server,
                        const struct molt_meta_type *from)
 {
@@ -323,6 +296,50 @@ static void check_server(struct planner *p, const struct molt_plan_running *r,
         refuse_fields(p, home->module, r->number, match->refusals, match->n_refusals);
     else if (fate == MOLT_PLAN_STUCK)
         refuse_state(p, r, server, home, n);
+}
+
+static bool has_global(const struct molt_meta *meta, const char *name)
+{
+    for (size_t i = 0; i < meta->n_globals; i++)
+        if (strcmp(meta->globals[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* Without its image nobody can say what lies in a variable. */
+static void refuse_unknown_globals(struct planner *p, const struct molt_plan_running *r,
+                                   const struct molt_meta *now)
+{
+    for (size_t i = 0; i < r->meta->n_globals; i++) {
+        const char *name = r->meta->globals[i].name;
+        struct molt_plan_refusal *refusal =
+            has_global(now, name) ? add_refusal(p, now->module, r->number) : NULL;
+        if (!refusal)
+            continue;
+        format(
+            p, &refusal->what,
+            "%s: the value of this mutable global can't follow, because the image of %s@%u isn't "
+            "in the store any more",
+            name, now->module, r->number);
+        format(p, &refusal->remedy,
+               "mark it MOLT_FRESH if it may start anew in each version, or move it into the state "
+               "of a process or a table");
+        return;
+    }
+}
+
+/* The values of mutable globals follow by name and type. */
+static void check_globals(struct planner *p, const struct molt_plan_step *step)
+{
+    const struct molt_plan_running *r = find_running(p->in, step->meta->module);
+    const struct molt_plan_target *target = find_target(p->in, step->meta->module);
+    const struct molt_match *match = target ? target->match : NULL;
+    if (r && !match)
+        refuse_unknown_globals(p, r, step->meta);
+    for (size_t i = 0; r && match && i < match->n_globals; i++)
+        if (match->globals[i].fate == MOLT_GLOBAL_REFUSED)
+            refuse_fields(p, step->meta->module, r->number, match->globals[i].value.refusals,
+                          match->globals[i].value.n_refusals);
 }
 
 /* What is wrong with two versions as a whole. */

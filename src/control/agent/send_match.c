@@ -2,7 +2,10 @@
 /* SPDX-FileCopyrightText: The molt authors */
 #include "control/agent/send_match.h"
 
+#include <stdlib.h>
+
 #include "base/buf.h"
+#include "code/carry.h"
 #include "control/agent/link.h"
 #include "types/match.h"
 
@@ -54,19 +57,39 @@ static int add(struct batch *batch, const struct molt_recipe *recipe)
     return batch->recipes.len > BATCH_BYTES ? flush(batch) : 0;
 }
 
-static int send_moves(struct batch *batch, const struct molt_moves *moves)
+/* @bytes that were encoded with the result @rc. */
+static int send_whole(struct batch *batch, uint32_t frame, int rc, struct molt_buf *bytes)
 {
-    struct molt_buf payload = MOLT_BUF_INIT, bytes = MOLT_BUF_INIT;
-    int rc = molt_moves_encode(moves, &bytes);
+    struct molt_buf payload = MOLT_BUF_INIT;
     molt_buf_u64(&payload, batch->stage);
-    molt_buf_bytes(&payload, bytes.data, bytes.len);
+    molt_buf_bytes(&payload, bytes->data, bytes->len);
     if (rc < 0 || payload.is_failed)
         rc = no_memory(batch->err);
     else
-        rc = molt_link_request(batch->link, MOLT_FRAME_MOVES, &payload, -1, batch->timeout_ms, NULL,
+        rc = molt_link_request(batch->link, frame, &payload, -1, batch->timeout_ms, NULL,
                                batch->err);
     molt_buf_fini(&payload);
-    molt_buf_fini(&bytes);
+    molt_buf_fini(bytes);
+    return rc;
+}
+
+static int send_moves(struct batch *batch, const struct molt_moves *moves)
+{
+    struct molt_buf bytes = MOLT_BUF_INIT;
+    int rc = molt_moves_encode(moves, &bytes);
+    return send_whole(batch, MOLT_FRAME_MOVES, rc, &bytes);
+}
+
+static int send_globals(struct batch *batch, const struct molt_match *match)
+{
+    struct molt_buf bytes = MOLT_BUF_INIT;
+    struct molt_carry carry;
+    if (molt_match_carry(match, &carry) < 0)
+        return no_memory(batch->err);
+    int rc = 0;
+    if (carry.n > 0)
+        rc = send_whole(batch, MOLT_FRAME_GLOBALS, molt_carry_encode(&carry, &bytes), &bytes);
+    free(carry.items);
     return rc;
 }
 
@@ -84,6 +107,8 @@ int molt_agent_send_match(struct molt_link *link, uint64_t stage, const struct m
         rc = flush(&batch);
     if (rc == 0 && match->moves)
         rc = send_moves(&batch, match->moves);
+    if (rc == 0 && match->moves)
+        rc = send_globals(&batch, match);
     molt_buf_fini(&batch.recipes);
     return rc;
 }

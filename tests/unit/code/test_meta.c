@@ -74,7 +74,8 @@ static struct molt_meta *full_meta(void)
     meta->n_pins = 1;
     meta->pins = COPIED(char *, strdup("pthread_create"));
     meta->n_globals = 1;
-    meta->globals = COPIED(char *, strdup("total"));
+    meta->globals = COPIED(struct molt_meta_global,
+                           {strdup("src/m.c:total"), strdup("long"), 4096, 8, strdup("why")});
     return meta;
 }
 
@@ -131,7 +132,11 @@ static void what_was_encoded_is_decoded(void **state)
     assert_int_equal(meta->servers[0].handler_types[0], 1);
     assert_int_equal(meta->servers[0].change_types[0], 1);
     assert_string_equal(meta->pins[0], "pthread_create");
-    assert_string_equal(meta->globals[0], "total");
+    assert_string_equal(meta->globals[0].name, "src/m.c:total");
+    assert_string_equal(meta->globals[0].type, "long");
+    assert_int_equal(meta->globals[0].at, 4096);
+    assert_int_equal(meta->globals[0].bytes, 8);
+    assert_string_equal(meta->globals[0].obstacle, "why");
     molt_meta_free(meta);
     molt_buf_fini(&bytes);
 }

@@ -17,6 +17,7 @@ static char counter_name[] = "counter", hello_name[] = "hello", next_name[] = "c
             state_key[] = "counter/counter.c:struct counter", state_text[] = "struct counter",
             old_text[] = "struct counter_v1", old_key[] = "counter/counter.c:struct counter_v1",
             hits_name[] = "hits";
+static char none[] = "", lock_text[] = "it contains a lock", fresh_text[] = "MOLT_FRESH";
 
 struct fixture {
     struct molt_meta counter, hello;
@@ -25,7 +26,7 @@ struct fixture {
     struct molt_meta_server servers[1];
     uint32_t changes[1];
     struct molt_meta_header counter_headers[1], hello_headers[1];
-    char *globals[1];
+    struct molt_meta_global globals[1];
 };
 
 /* counter exports counter_next() and has a server of that name; hello calls it. */
@@ -44,7 +45,8 @@ static void make(struct fixture *f, uint8_t seed)
     f->changes[0] = 1;
     f->counter_headers[0] = (struct molt_meta_header){counter_name, {1}};
     f->hello_headers[0] = (struct molt_meta_header){counter_name, {1}};
-    f->globals[0] = hits_name;
+    f->globals[0] =
+        (struct molt_meta_global){.name = hits_name, .type = hits_name, .obstacle = none};
     f->counter = (struct molt_meta){.module = counter_name,
                                     .digest = {seed, 1},
                                     .content = seed,
@@ -178,7 +180,7 @@ static void a_module_against_another_state_of_a_header_is_refused(void **state)
     assert_refused(&plan, "hello", "another state of the header of counter");
 }
 
-static void a_changed_module_with_globals_is_refused(void **state)
+static void globals_whose_old_image_is_gone_are_refused(void **state)
 {
     (void)state;
     struct fixture old, new;
@@ -188,7 +190,43 @@ static void a_changed_module_with_globals_is_refused(void **state)
     old.counter.globals = new.counter.globals = old.globals;
     struct molt_plan plan = plan_between(&old, &new, 1);
     assert_non_null(strstr(plan.refusals[0].remedy, "MOLT_FRESH"));
-    assert_refused(&plan, "counter", "mutable globals (hits)");
+    assert_refused(&plan, "counter", "hits: the value of this mutable global can't follow");
+}
+
+static void only_globals_that_cannot_follow_are_refused(void **state)
+{
+    (void)state;
+    struct fixture old, new;
+    make(&old, 1);
+    make(&new, 2);
+    old.counter.n_globals = new.counter.n_globals = 1;
+    old.counter.globals = new.counter.globals = old.globals;
+    struct molt_match_refusal why = {.rule = hits_name,
+                                     .field = hits_name,
+                                     .why = lock_text,
+                                     .remedy = fresh_text};
+    for (int is_refused = 0; is_refused < 2; is_refused++) {
+        struct molt_match_global global = {.name = hits_name,
+                                           .fate = is_refused ? MOLT_GLOBAL_REFUSED
+                                                              : MOLT_GLOBAL_FOLLOWS,
+                                           .value = {.n_refusals = 1, .refusals = &why}};
+        struct molt_match match = {.n_globals = 1, .globals = &global};
+        struct molt_plan_running running = {&old.counter, 1};
+        struct molt_plan_target target = {&new.counter, "c.so", &match};
+        struct molt_plan_input in = {.n_running = 1,
+                                     .running = &running,
+                                     .n_targets = 1,
+                                     .targets = &target};
+        struct molt_plan plan;
+        assert_int_equal(molt_plan_make(&in, &plan), 0);
+        if (is_refused) {
+            assert_non_null(strstr(plan.refusals[0].remedy, fresh_text));
+            assert_refused(&plan, "counter", lock_text);
+        } else {
+            assert_int_equal(plan.n_refusals, 0);
+            molt_plan_fini(&plan);
+        }
+    }
 }
 
 static void globals_that_were_marked_or_are_new_are_no_reason(void **state)
@@ -406,7 +444,8 @@ int main(void)
         cmocka_unit_test(a_changed_module_is_put_and_others_stay),
         cmocka_unit_test(equal_code_with_other_header_digests_is_kept),
         cmocka_unit_test(a_module_against_another_state_of_a_header_is_refused),
-        cmocka_unit_test(a_changed_module_with_globals_is_refused),
+        cmocka_unit_test(globals_whose_old_image_is_gone_are_refused),
+        cmocka_unit_test(only_globals_that_cannot_follow_are_refused),
         cmocka_unit_test(globals_that_were_marked_or_are_new_are_no_reason),
         cmocka_unit_test(an_unchanged_module_may_have_globals),
         cmocka_unit_test(a_changed_state_without_a_change_function_is_refused),

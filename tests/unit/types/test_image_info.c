@@ -85,8 +85,8 @@ static void check_server(const struct fixture *f)
 static void check_globals(const struct molt_meta *m)
 {
     assert_int_equal(m->n_globals, 2);
-    assert_string_equal(m->globals[0], "counter.c:hits");
-    assert_string_equal(m->globals[1], "counter.c:on_next:calls");
+    assert_string_equal(m->globals[0].name, "src/counter.c:hits");
+    assert_string_equal(m->globals[1].name, "src/counter.c:on_next:calls");
 }
 
 static void check_tags(const struct molt_meta *m)

@@ -135,10 +135,10 @@ static void globals_are_listed_unless_constant_or_fresh(void **state)
                      "  const char *was = mutable_name; mutable_name = s;\n"
                      "  return in_bss[i] + names[0][0] + was[0] + constant; }\n");
         assert_int_equal(f.meta->n_globals, 4);
-        assert_string_equal(f.meta->globals[0], "m.c:in_bss");
-        assert_string_equal(f.meta->globals[1], "m.c:in_data");
-        assert_string_equal(f.meta->globals[2], "m.c:mutable_name");
-        assert_string_equal(f.meta->globals[3], "m.c:use:here");
+        assert_string_equal(f.meta->globals[0].name, "src/m.c:in_bss");
+        assert_string_equal(f.meta->globals[1].name, "src/m.c:in_data");
+        assert_string_equal(f.meta->globals[2].name, "src/m.c:mutable_name");
+        assert_string_equal(f.meta->globals[3].name, "src/m.c:use:here");
         fixture_fini(&f);
     }
 }
