@@ -55,7 +55,7 @@ static void open_with_processes(struct sound *s)
 
 static uint64_t stage_second(struct sound *s, const char *source)
 {
-    uint64_t stage;
+    uint64_t stage = 0;
     sound_module(s, "st", "int st_answer(void);\n", source);
     if (rig_build(s->rig) < 0 || rig_stage(s->rig, &stage) < 0)
         fail_msg("%s", rig_error(s->rig));

@@ -170,7 +170,8 @@ static void server_that_goes_is_refused_while_processes_run_it(void **state)
 /* ---- state machines ---- */
 
 static const struct molt_state_table two = {.state = {{.name = "A"}, {.name = "B"}}};
-static const struct molt_state_table three = {.state = {{.name = "A"}, {.name = "B"}, {.name = "C"}}};
+static const struct molt_state_table three = {
+    .state = {{.name = "A"}, {.name = "B"}, {.name = "C"}}};
 
 static struct molt_decision decide_states(const struct molt_state_table *from,
                                           const struct molt_state_table *to, size_t n)
