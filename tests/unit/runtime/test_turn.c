@@ -205,7 +205,7 @@ static void await_sleep(void)
         if (molt_clock_ns() > deadline)
             fail_msg("the monitor is awake: %u of %u workers sleep", atomic_load(&rt->n_asleep),
                      rt->n_workers);
-        usleep(1000);
+        sched_yield();
     }
     assert_int_equal(atomic_load(&rt->n_asleep), rt->n_workers);
     for (unsigned i = 0; i < rt->n_workers; i++)
